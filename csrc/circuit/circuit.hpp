@@ -1,0 +1,51 @@
+// One time step of a recurrent circuit: a checked list of ops.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "ops/op_table.hpp"
+
+namespace qrnn {
+
+// offset + scale * angles[slot], in radians; a constant where slot is -1.
+struct Angle {
+    int slot;
+    double scale, offset;
+};
+
+struct Operation {
+    const OpInfo* info;
+    std::vector<int> qubits;
+    std::vector<Angle> angles;
+    std::vector<int> bits;  // classical bits written: measure writes bit i of the outcome index
+};
+
+class Circuit {
+  public:
+    // n_angles: the number of angle slots that exist from the start.
+    Circuit(int n_qubits, int n_angles);
+
+    int new_angle() { return n_angles_++; }
+
+    // Checks everything and appends, or throws std::invalid_argument and leaves the circuit as it was. A measure takes
+    // the next free outcome bits, in the order of `qubits`.
+    void append(std::string_view name, const std::vector<int>& qubits, const std::vector<Angle>& angles);
+
+    int n_qubits() const { return n_qubits_; }
+    int n_angles() const { return n_angles_; }
+    const std::vector<Operation>& operations() const { return operations_; }
+
+    // Outcome index bit i is qubit readout()[i].
+    const std::vector<int>& readout() const { return readout_; }
+
+    // The qubits carried over the step, ascending: all whose last op is not a reset.
+    std::vector<int> memory() const;
+
+  private:
+    int n_qubits_, n_angles_;
+    std::vector<Operation> operations_;
+    std::vector<int> readout_;
+};
+
+}  // namespace qrnn

@@ -1,0 +1,175 @@
+"""Describe one time step of a recurrent circuit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from qrnn_fast import _core
+from qrnn_fast._gates import GateMethods
+
+
+@dataclass(frozen=True)
+class Angle:
+    """An angle of a gate: ``offset + scale * angles[slot]`` radians.
+
+    Made by `Circuit.angle`; adding a number moves the offset, multiplying by a number scales.
+    """
+
+    slot: int
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __add__(self, other: float) -> Angle:
+        return Angle(self.slot, self.scale, self.offset + float(other))
+
+    def __sub__(self, other: float) -> Angle:
+        return self + (-other)
+
+    def __mul__(self, other: float) -> Angle:
+        return Angle(self.slot, self.scale * float(other), self.offset * float(other))
+
+    def __truediv__(self, other: float) -> Angle:
+        return self * (1.0 / other)
+
+    def __neg__(self) -> Angle:
+        return self * -1.0
+
+    def __rsub__(self, other: float) -> Angle:
+        return -self + other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+
+class Operation(NamedTuple):
+    """One op of a circuit, as listed by `Circuit.operations`."""
+
+    name: str
+    qubits: tuple[int, ...]
+    angles: tuple[Angle | float, ...]  # radians; a plain number is a constant
+    bits: tuple[int, ...]  # outcome bits written by a measure
+
+
+class Circuit(GateMethods):
+    """The ops of one time step, applied again at every step of a sequence.
+
+    The qubits start in |0>. At the end of a step the qubits in `memory` are carried over to the next one; all others
+    were reset. There is one method for every op of the op table::
+
+        c = Circuit(2)
+        c.rx(c.angle(), 0)
+        c.crx(2 * c.angle() + 0.1, 0, 1)
+        c.measure([1])
+        c.reset([1])
+
+    Args:
+        n_qubits: number of qubits.
+        n_angles: number of angle slots to begin with; `angle` adds further ones.
+
+    Raises:
+        ValueError: a qubit or an angle slot that does not exist, a qubit named twice, or a wrong number of them.
+        TypeError: a qubit that is no integer, or an angle that is neither a number nor an `Angle`.
+    """
+
+    def __init__(self, n_qubits: int, n_angles: int = 0) -> None:
+        self._core = _core.Circuit(_index(n_qubits, "n_qubits"), _index(n_angles, "n_angles"))
+
+    @property
+    def n_qubits(self) -> int:
+        """Number of qubits."""
+        return self._core.n_qubits
+
+    @property
+    def n_angles(self) -> int:
+        """Number of angle slots A: the last dimension of the angles handed to `evolve`."""
+        return self._core.n_angles
+
+    @property
+    def readout(self) -> tuple[int, ...]:
+        """The measured qubits; bit i of an outcome index is qubit ``readout[i]``."""
+        return self._core.readout
+
+    @property
+    def memory(self) -> tuple[int, ...]:
+        """The qubits carried over the step, ascending: all whose last op is not a reset."""
+        return self._core.memory
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The ops in the order in which they act."""
+        return [
+            Operation(name, qubits, tuple(Angle(*a) if a[0] >= 0 else a[2] for a in angles), bits)
+            for name, qubits, angles, bits in self._core.operations
+        ]
+
+    def angle(self) -> Angle:
+        """A new angle slot; hand it to one gate or to several."""
+        return Angle(self._core.new_angle())
+
+    def append(self, name: str, qubits: Iterable[int], angles: Iterable[Angle | float] = ()) -> Circuit:
+        """Append the op called `name`; returns the circuit itself."""
+        indices = [_index(q, f"{name}: a qubit") for q in qubits]
+        self._core.append(name, indices, [_angle_triple(a, name) for a in angles])
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The circuit as a dictionary of numbers, strings and lists; `from_dict` takes it back."""
+        ops = [[name, list(qubits), [list(a) for a in angles]] for name, qubits, angles, _ in self._core.operations]
+        return {"n_qubits": self.n_qubits, "n_angles": self.n_angles, "operations": ops}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Circuit:
+        """The circuit that `to_dict` described.
+
+        Raises:
+            ValueError: a missing or unknown key, or ops that no circuit can hold.
+        """
+        expected = {"n_qubits", "n_angles", "operations"}
+        if set(data) != expected:
+            raise ValueError(f"a circuit's dictionary has the keys {sorted(expected)}, got {sorted(data)}")
+        circuit = cls(data["n_qubits"], data["n_angles"])
+        for name, qubits, angles in data["operations"]:
+            circuit._core.append(name, list(qubits), [(int(s), float(k), float(o)) for s, k, o in angles])
+        return circuit
+
+    def to_string(self) -> str:
+        """A canonical string: equal circuits give equal strings. `from_string` takes it back."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    @classmethod
+    def from_string(cls, text: str) -> Circuit:
+        """The circuit that `to_string` described."""
+        return cls.from_dict(json.loads(text))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Circuit) and self.to_string() == other.to_string()
+
+    def __hash__(self) -> int:
+        return hash(self.to_string())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Circuit.from_string, (self.to_string(),)
+
+    def __repr__(self) -> str:
+        return (
+            f"Circuit(n_qubits={self.n_qubits}, n_angles={self.n_angles}, {len(self._core.operations)} ops, "
+            f"readout={self.readout}, memory={self.memory})"
+        )
+
+
+def _index(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{what} must be an integer, got {value!r}")
+    return int(value)
+
+
+def _angle_triple(angle: Angle | float, op: str) -> tuple[int, float, float]:
+    if isinstance(angle, Angle):
+        return angle.slot, angle.scale, angle.offset
+    if isinstance(angle, bool) or not isinstance(angle, Real):
+        raise TypeError(f"{op}: an angle is a number of radians or an angle slot from Circuit.angle(), got {angle!r}")
+    return -1, 0.0, float(angle)
