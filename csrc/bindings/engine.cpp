@@ -1,0 +1,155 @@
+// Plans and engines, as Python sees them: every check of an array stands here, none in the engines.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <complex>
+#include <optional>
+
+#include "bindings/module.hpp"
+#include "engines/pauli/run.hpp"
+#include "simd/isa.hpp"
+
+namespace py = pybind11;
+
+namespace qrnn {
+namespace {
+
+std::string shape_text(const std::vector<py::ssize_t>& shape) {
+    std::string text = "(";
+    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + ")";
+}
+
+std::vector<py::ssize_t> shape_of(const py::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
+
+template <class Real>
+const Real* checked(const py::array& array, const char* name, const std::vector<py::ssize_t>& shape) {
+    if (!array.dtype().is(py::dtype::of<Real>()))
+        throw py::type_error(std::string(name) + " must have the dtype of the angles, " +
+                             py::str(py::dtype::of<Real>()).cast<std::string>() + ", got " + py::str(array.dtype()).cast<std::string>());
+    if (shape_of(array) != shape)
+        throw py::value_error(std::string(name) + " must have the shape " + shape_text(shape) + ", got " + shape_text(shape_of(array)));
+    if (!(array.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");
+    return static_cast<const Real*>(array.data());
+}
+
+// A memory must be a density matrix as far as a glance can tell: finite, Hermitian, of trace 1.
+template <class Real>
+void check_density(const Real* memory, std::int64_t n, std::int64_t dim) {
+    const double tolerance = sizeof(Real) == 8 ? 1e-6 : 1e-4;
+    for (std::int64_t b = 0; b < n; ++b) {
+        const Real* rho = memory + 2 * b * dim * dim;
+        const auto refuse = [&](const std::string& what) {
+            throw py::value_error("memory " + std::to_string(b) + " of the batch is not a density matrix: " + what);
+        };
+        double trace = 0;
+        for (std::int64_t i = 0; i < dim; ++i) {
+            trace += rho[2 * (i * dim + i)];
+            for (std::int64_t j = 0; j <= i; ++j) {
+                const Real *x = rho + 2 * (i * dim + j), *y = rho + 2 * (j * dim + i);
+                if (!std::isfinite(x[0]) || !std::isfinite(x[1]) || !std::isfinite(y[0]) || !std::isfinite(y[1]))
+                    refuse("it holds a number that is not finite");
+                if (std::abs(x[0] - y[0]) > tolerance || std::abs(x[1] + y[1]) > tolerance)
+                    refuse("it is not Hermitian at (" + std::to_string(i) + ", " + std::to_string(j) + ")");
+            }
+        }
+        if (std::abs(trace - 1) > tolerance) refuse("its trace is " + std::to_string(trace) + ", not 1");
+    }
+}
+
+struct Shapes {
+    py::ssize_t n_sequences, n_steps, n_angles, n_outcomes, dim;
+    std::vector<py::ssize_t> angles() const { return {n_sequences, n_steps, n_angles}; }
+    std::vector<py::ssize_t> probabilities() const { return {n_sequences, n_steps, n_outcomes}; }
+    std::vector<py::ssize_t> memory() const { return {n_sequences, dim, dim, 2}; }
+};
+
+Shapes shapes_of(const Plan& plan, const py::array& angles, int threads) {
+    if (angles.ndim() != 3 || angles.shape(2) != plan.n_angles())
+        throw py::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " + shape_text(shape_of(angles)));
+    if (threads < 1) throw py::value_error("threads must be at least 1, got " + std::to_string(threads));
+    return {angles.shape(0), angles.shape(1), plan.n_angles(), py::ssize_t{1} << plan.n_outcome(), py::ssize_t{1} << plan.n_memory()};
+}
+
+// Ctrl-C is noticed between slices; polled with the GIL, outside of any parallel region.
+void poll_signals() {
+    py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+template <class Real>
+py::tuple forward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {
+    const Shapes shapes = shapes_of(plan, angles, threads);
+    Batch<Real> batch{shapes.n_sequences, shapes.n_steps, checked<Real>(angles, "angles", shapes.angles()), nullptr};
+    if (memory) {
+        batch.memory = checked<Real>(*memory, "memory", shapes.memory());
+        check_density(batch.memory, shapes.n_sequences, shapes.dim);
+    }
+    py::array_t<Real> probabilities(shapes.probabilities()), memory_out(shapes.memory());
+    Real *p = probabilities.mutable_data(), *m = memory_out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        run_forward<Real>(plan, batch, threads, p, m, poll_signals);
+    }
+    return py::make_tuple(probabilities, memory_out);
+}
+
+template <class Real>
+py::tuple backward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, const py::array& grad_probs,
+                   const std::optional<py::array>& grad_memory, int threads) {
+    const Shapes shapes = shapes_of(plan, angles, threads);
+    const Batch<Real> batch{shapes.n_sequences, shapes.n_steps, checked<Real>(angles, "angles", shapes.angles()),
+                            memory ? checked<Real>(*memory, "memory", shapes.memory()) : nullptr};
+    const Real* gp = checked<Real>(grad_probs, "grad_probs", shapes.probabilities());
+    const Real* gm = grad_memory ? checked<Real>(*grad_memory, "grad_memory", shapes.memory()) : nullptr;
+    py::array_t<Real> grad_angles(shapes.angles()), grad_memory_in(shapes.memory());
+    Real *ga = grad_angles.mutable_data(), *gi = grad_memory_in.mutable_data();
+    {
+        py::gil_scoped_release release;
+        run_adjoint<Real>(plan, batch, threads, gp, gm, ga, gi, poll_signals);
+    }
+    return py::make_tuple(grad_angles, grad_memory_in);
+}
+
+bool is_float32(const py::array& angles) {
+    if (angles.dtype().is(py::dtype::of<float>())) return true;
+    if (angles.dtype().is(py::dtype::of<double>())) return false;
+    throw py::type_error("angles must be float32 or float64, got " + py::str(angles.dtype()).cast<std::string>());
+}
+
+}  // namespace
+
+void register_engine(py::module_& m) {
+    py::class_<Plan>(m, "Plan")
+        .def(py::init([](const Circuit& circuit) { return std::make_unique<Plan>(circuit); }), py::arg("circuit"))
+        .def_property_readonly("n_angles", &Plan::n_angles)
+        .def_property_readonly("multiply_adds", &Plan::multiply_adds)
+        .def_property_readonly("n_instructions", &Plan::n_instructions)
+        .def("describe", &Plan::describe);
+    m.def(
+        "forward",
+        [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {
+            return is_float32(angles) ? forward<float>(plan, angles, memory, threads) : forward<double>(plan, angles, memory, threads);
+        },
+        py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("threads"));
+    m.def(
+        "backward",
+        [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, const py::array& grad_probs,
+           const std::optional<py::array>& grad_memory, int threads) {
+            return is_float32(angles) ? backward<float>(plan, angles, memory, grad_probs, grad_memory, threads)
+                                      : backward<double>(plan, angles, memory, grad_probs, grad_memory, threads);
+        },
+        py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("grad_probs"), py::arg("grad_memory").none(true),
+        py::arg("threads"));
+    m.def("instruction_set", [] { return isa_name(chosen_isa()); });
+    m.def("available_instruction_sets", [] {
+        std::vector<std::string> names;
+        for (Isa isa : available_isas()) names.push_back(isa_name(isa));
+        return names;
+    });
+    chosen_isa();  // a wrong QRNN_FAST_ISA is refused at import, not in the middle of a run
+}
+
+}  // namespace qrnn

@@ -1,0 +1,102 @@
+// The coefficient program: angles to registers, and its adjoint.
+namespace qrnn {
+namespace QRNN_ISA {
+namespace {
+
+template <class Real, int N, int mask>
+void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
+    for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
+        VectorOf<Real> sum = reg[o[1]] * reg[o[2]];
+        for (int t = 1; t < N; ++t)
+            if (mask >> t & 1)
+                sum -= reg[o[1 + 2 * t]] * reg[o[2 + 2 * t]];
+            else
+                sum += reg[o[1 + 2 * t]] * reg[o[2 + 2 * t]];
+        reg[o[0]] = sum;
+    }
+}
+
+template <class Real, int N, int mask>
+void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+    for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
+        const VectorOf<Real> g = grad[o[0]];
+        for (int t = 0; t < N; ++t) {
+            const int32_t a = o[1 + 2 * t], b = o[2 + 2 * t];
+            if (mask >> t & 1) {
+                grad[a] -= g * reg[b];
+                grad[b] -= g * reg[a];
+            } else {
+                grad[a] += g * reg[b];
+                grad[b] += g * reg[a];
+            }
+        }
+    }
+}
+
+#define QRNN_FOR_SUMS(CASE) \
+    CASE(1, 0) CASE(2, 0) CASE(2, 2) CASE(3, 0) CASE(3, 2) CASE(3, 4) CASE(3, 6) \
+    CASE(4, 0) CASE(4, 2) CASE(4, 4) CASE(4, 6) CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
+
+// Also returns 0 times the sum of all angles: zero, or NaN in the lanes that hold an angle which is not finite.
+template <class Real>
+VectorOf<Real> coefficients_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg) {
+    using V = VectorOf<Real>;
+    using Bits = typename Lanes<Real>::Bits;
+    constexpr Real limit = SinCos<Real>::limit;
+    Bits large{};
+    for (int i = 0; i < p.n_trigs; ++i) {
+        const Trig& t = p.trigs[i];
+        const V x = angles[t.slot] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
+        sincos<Real>(x, reg[t.sine], reg[t.sine + 1]);
+        large |= (Bits)((x > limit) | (x < -limit));
+    }
+    bool any_large = false;
+    for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || large[l] != 0;
+    if (any_large)
+        for (int i = 0; i < p.n_trigs; ++i) {
+            const Trig& t = p.trigs[i];
+            const V x = angles[t.slot] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
+            for (int l = 0; l < Lanes<Real>::n; ++l)
+                if (x[l] > limit || x[l] < -limit) {
+                    reg[t.sine][l] = SinCos<Real>::slow_sine(x[l]);
+                    reg[t.sine + 1][l] = SinCos<Real>::slow_cosine(x[l]);
+                }
+        }
+    for (int i = 0; i < p.n_segments; ++i) {
+        const Segment& s = p.segments[i];
+        switch (16 * s.n_terms + s.sign_mask) {
+#define CASE(N, mask) \
+    case 16 * N + mask: segment_forward<Real, N, mask>(p.operands + s.begin, s.n, reg); break;
+            QRNN_FOR_SUMS(CASE)
+#undef CASE
+        }
+    }
+    V poison{};
+    for (int i = 0; i < p.n_angles; ++i) poison += angles[i] * Real(0);
+    return poison;
+}
+
+template <class Real>
+void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, VectorOf<Real>* grad, VectorOf<Real>* grad_angles) {
+    for (int i = p.n_segments; i-- > 0;) {
+        const Segment& s = p.segments[i];
+        switch (16 * s.n_terms + s.sign_mask) {
+#define CASE(N, mask) \
+    case 16 * N + mask: segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, reg, grad); break;
+            QRNN_FOR_SUMS(CASE)
+#undef CASE
+        }
+    }
+    for (int i = 0; i < p.n_angles; ++i) grad_angles[i] = VectorOf<Real>{};
+    for (int i = 0; i < p.n_trigs; ++i) {
+        const Trig& t = p.trigs[i];
+        grad_angles[t.slot] +=
+            static_cast<Real>(t.scale) * (grad[t.sine] * reg[t.sine + 1] - grad[t.sine + 1] * reg[t.sine]);
+    }
+}
+
+#undef QRNN_FOR_SUMS
+
+}  // namespace
+}  // namespace QRNN_ISA
+}  // namespace qrnn

@@ -1,0 +1,4 @@
+#define QRNN_ISA avx2
+#define QRNN_ISA_NAME "avx2"
+#define QRNN_VECTOR_BYTES 32
+#include "engines/pauli/kernel.inl"

@@ -1,0 +1,4 @@
+#define QRNN_ISA baseline
+#define QRNN_ISA_NAME "baseline"
+#define QRNN_VECTOR_BYTES 16
+#include "engines/pauli/kernel.inl"

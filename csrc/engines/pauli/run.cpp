@@ -1,0 +1,203 @@
+#include "engines/pauli/run.hpp"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "engines/pauli/kernel.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace qrnn {
+namespace {
+
+// Random circuits shrink coefficients to denormals over hundreds of steps, which are slow and worth nothing.
+class FlushDenormals {
+  public:
+#if defined(__x86_64__)
+    FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // flush to zero, denormals are zero
+    ~FlushDenormals() { _mm_setcsr(saved_); }
+
+  private:
+    unsigned saved_;
+#elif defined(__aarch64__)
+    FlushDenormals() {
+        __asm__ __volatile__("mrs %0, fpcr" : "=r"(saved_));
+        __asm__ __volatile__("msr fpcr, %0" : : "r"(saved_ | (1ull << 24)));
+    }
+    ~FlushDenormals() { __asm__ __volatile__("msr fpcr, %0" : : "r"(saved_)); }
+
+  private:
+    unsigned long long saved_;
+#endif
+};
+
+// An OpenMP team does not survive a fork; a child process runs on one thread.
+std::atomic<bool> forked{false};
+const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+
+template <class F>
+void for_each_slot(int threads, F f) {
+    if (threads == 1 || forked) {
+        FlushDenormals flush;
+        for (int slot = 0; slot < threads; ++slot) f(slot);
+        return;
+    }
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (int slot = 0; slot < threads; ++slot) {
+        FlushDenormals flush;
+        f(slot);
+    }
+}
+
+template <class Real>
+class AlignedArray {
+  public:
+    explicit AlignedArray(std::int64_t n)
+        : data_(static_cast<Real*>(::operator new(static_cast<size_t>(n) * sizeof(Real), std::align_val_t{64}))) {}
+    ~AlignedArray() { ::operator delete(data_, std::align_val_t{64}); }
+    AlignedArray(const AlignedArray&) = delete;
+    AlignedArray& operator=(const AlignedArray&) = delete;
+    Real* get() const { return data_; }
+
+  private:
+    Real* data_;
+};
+
+std::string gigabytes(double bytes) { return std::to_string(bytes / 1e9).substr(0, 6) + " GB"; }
+
+void check_memory(double bytes, const char* what, const char* way_out) {
+    if (bytes > memory_limit())
+        throw std::length_error(std::string(what) + " needs " + gigabytes(bytes) + " of memory, the limit is " +
+                                gigabytes(memory_limit()) + " (half of this machine's); " + way_out);
+}
+
+// How the groups of a batch are handed out: batches of groups small enough that a slice lasts about a tenth of a second, and,
+// where even one group per thread lasts longer, slices of steps.
+struct Slicing {
+    std::int64_t n_groups, groups_at_once, steps_at_once;
+    int slots;
+
+    Slicing(const Plan& plan, std::int64_t n_sequences, std::int64_t n_steps, int lanes, int threads, double passes) {
+        constexpr double slice_ns = 1e8, ns_per_operation = 1.0;  // of a lane vector, on the slow side
+        n_groups = (n_sequences + lanes - 1) / lanes;
+        slots = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, n_groups)));
+        const double step_ns = ns_per_operation * passes * (plan.multiply_adds() + 4 * plan.n_instructions() + 100);
+        steps_at_once = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(slice_ns / step_ns, 1e15)));
+        const std::int64_t rounds = steps_at_once / std::max<std::int64_t>(1, n_steps);
+        groups_at_once = slots * std::max<std::int64_t>(1, rounds);
+    }
+};
+
+template <class Real>
+PauliGroup<Real> make_group(const Plan& plan, const Batch<Real>& batch, int lanes, std::int64_t group) {
+    PauliGroup<Real> g{};
+    g.program = &plan.program();
+    g.n_steps = batch.n_steps;
+    g.n_sequences = static_cast<std::int32_t>(std::min<std::int64_t>(lanes, batch.n_sequences - group * lanes));
+    g.angles = batch.angles + group * lanes * batch.n_steps * plan.n_angles();
+    return g;
+}
+
+}  // namespace
+
+double memory_limit() {
+    static const double limit = 0.5 * static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+    return limit;
+}
+
+template <class Real>
+void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
+                 const Poll& poll) {
+    const PauliKernel<Real>& kernel = pauli_kernel<Real>();
+    const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 1);
+    const std::int64_t workspace = kernel.workspace_size(plan.program(), false);
+    check_memory(static_cast<double>(workspace) * slicing.slots * sizeof(Real), "the state of the sequences in flight",
+                 "use fewer threads, or a circuit with fewer active qubits");
+    AlignedArray<Real> workspaces(workspace * slicing.slots);
+    const std::int64_t density = std::int64_t{2} << 2 * plan.n_memory(), outcomes = std::int64_t{1} << plan.n_outcome();
+
+    for (std::int64_t g0 = 0; g0 < slicing.n_groups; g0 += slicing.groups_at_once) {
+        const std::int64_t g1 = std::min(slicing.n_groups, g0 + slicing.groups_at_once);
+        std::int64_t first = 0;
+        do {
+            const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
+            for_each_slot(slicing.slots, [&](int slot) {
+                for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
+                    PauliGroup<Real> g = make_group(plan, batch, kernel.lanes, index);
+                    const std::int64_t sequence = index * kernel.lanes;
+                    g.workspace = workspaces.get() + slot * workspace;
+                    g.probabilities = probabilities + sequence * batch.n_steps * outcomes;
+                    if (first == 0) kernel.begin(g, batch.memory ? batch.memory + sequence * density : nullptr);
+                    kernel.forward(g, first, last);
+                    if (last == batch.n_steps) kernel.finish(g, memory_out + sequence * density);
+                }
+            });
+            poll();
+            first = last;
+        } while (first < batch.n_steps);
+    }
+}
+
+template <class Real>
+void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
+                 const Real* grad_memory_out, Real* grad_angles, Real* grad_memory, const Poll& poll) {
+    const PauliKernel<Real>& kernel = pauli_kernel<Real>();
+    const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 4);
+    const std::int64_t workspace = kernel.workspace_size(plan.program(), true);
+    const std::int64_t kept = kernel.kept_size(plan.program()) * std::max<std::int64_t>(1, batch.n_steps);
+    check_memory(static_cast<double>(workspace + kept) * slicing.slots * sizeof(Real), "the adjoint pass, which keeps one memory per step,",
+                 "cut the sequence into pieces and hand the memory on, use fewer threads, or float32");
+    AlignedArray<Real> workspaces(workspace * slicing.slots), keeps(kept * slicing.slots);
+    const std::int64_t density = std::int64_t{2} << 2 * plan.n_memory(), outcomes = std::int64_t{1} << plan.n_outcome();
+
+    for (std::int64_t g0 = 0; g0 < slicing.n_groups; g0 += slicing.groups_at_once) {
+        const std::int64_t g1 = std::min(slicing.n_groups, g0 + slicing.groups_at_once);
+        // Forward slices, then the same slices backward; where a slice holds all steps, both in one go.
+        const std::int64_t n_slices = std::max<std::int64_t>(1, (batch.n_steps + slicing.steps_at_once - 1) / slicing.steps_at_once);
+        const auto run = [&](std::int64_t slice, bool forward, bool backward) {
+            const std::int64_t first = slice * slicing.steps_at_once;
+            const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
+            for_each_slot(slicing.slots, [&](int slot) {
+                for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
+                    PauliGroup<Real> g = make_group(plan, batch, kernel.lanes, index);
+                    const std::int64_t sequence = index * kernel.lanes;
+                    g.workspace = workspaces.get() + slot * workspace;
+                    g.kept = keeps.get() + slot * kept;
+                    if (forward) {
+                        if (first == 0) kernel.begin(g, batch.memory ? batch.memory + sequence * density : nullptr);
+                        kernel.forward(g, first, last);
+                    }
+                    if (backward) {
+                        if (last == batch.n_steps) kernel.adjoint_begin(g, grad_memory_out ? grad_memory_out + sequence * density : nullptr);
+                        kernel.adjoint(g, first, last, grad_probabilities + sequence * batch.n_steps * outcomes,
+                                       grad_angles + sequence * batch.n_steps * plan.n_angles());
+                        if (first == 0) kernel.adjoint_finish(g, grad_memory + sequence * density);
+                    }
+                }
+            });
+            poll();
+        };
+        for (std::int64_t slice = 0; slice + 1 < n_slices; ++slice) run(slice, true, false);
+        run(n_slices - 1, true, true);
+        for (std::int64_t slice = n_slices - 1; slice-- > 0;) run(slice, false, true);
+    }
+}
+
+template void run_forward(const Plan&, const Batch<float>&, int, float*, float*, const Poll&);
+template void run_forward(const Plan&, const Batch<double>&, int, double*, double*, const Poll&);
+template void run_adjoint(const Plan&, const Batch<float>&, int, const float*, const float*, float*, float*, const Poll&);
+template void run_adjoint(const Plan&, const Batch<double>&, int, const double*, const double*, double*, double*, const Poll&);
+
+}  // namespace qrnn

@@ -1,0 +1,35 @@
+// Whole batches through the Pauli engine: groups over threads, in slices short enough to be interrupted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "plan/plan.hpp"
+
+namespace qrnn {
+
+// Called between slices, outside of any parallel region; an exception it throws ends the run.
+using Poll = std::function<void()>;
+
+// Row-major arrays of the caller: angles (B, T, A), probabilities (B, T, 2^r), memories (B, 2^m, 2^m, 2). Null: |0..0>
+// for `memory`, zero for `grad_memory_out`.
+template <class Real>
+struct Batch {
+    std::int64_t n_sequences, n_steps;
+    const Real* angles;
+    const Real* memory;
+};
+
+// Throws std::length_error, naming the bytes, where the work would not fit into the machine's memory.
+template <class Real>
+void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
+                 const Poll& poll);
+
+template <class Real>
+void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
+                 const Real* grad_memory_out, Real* grad_angles, Real* grad_memory, const Poll& poll);
+
+// Half of the machine's memory, in bytes: no run may ask for more.
+double memory_limit();
+
+}  // namespace qrnn

@@ -1,0 +1,173 @@
+#include "plan/coefficients.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace qrnn {
+namespace {
+
+constexpr int max_terms = 4;
+
+bool is_unit(double x) { return std::abs(x) == 1; }
+
+}  // namespace
+
+void CoefficientCompiler::mark(int node) {
+    if (used_[node]) return;
+    used_[node] = 1;
+    const Node& n = expressions_.nodes()[node];
+    if (n.kind == Node::Kind::product) {
+        mark(n.a);
+        mark(n.b);
+    }
+    for (const auto& term : n.terms) mark(term.second);
+}
+
+std::int32_t CoefficientCompiler::constant(double value) {
+    return constants_.at(value);
+}
+
+// A product that only one sum reads, with the factor 1 or -1, is computed inside of that sum.
+CoefficientCompiler::Term CoefficientCompiler::term_of(double coefficient, int node) {
+    const double sign = coefficient < 0 ? -1 : 1, size = std::abs(coefficient);
+    const Node& n = expressions_.nodes()[node];
+    if (n.kind == Node::Kind::product && !must_exist_[node] && is_unit(size))
+        return {sign, node_register_[n.a], node_register_[n.b]};
+    return {sign, constant(size), node_register_[node]};
+}
+
+std::int32_t CoefficientCompiler::add_instruction(std::vector<Term> terms) {
+    std::int32_t level = 0;
+    for (const Term& t : terms) level = std::max({level, level_[t.a] + 1, level_[t.b] + 1});
+    level_.push_back(level);
+    instructions_.push_back({n_registers_, level, std::move(terms)});
+    return n_registers_++;
+}
+
+// Long sums are cut into groups of four; the first term of every group is positive (sums begin with coefficient 1, and
+// each later group begins with the sum so far).
+std::int32_t CoefficientCompiler::add_sum(std::vector<Term> terms) {
+    // Terms that are ready early go first, so that a chain of groups waits for the late ones only once.
+    std::stable_sort(terms.begin() + 1, terms.end(), [&](const Term& x, const Term& y) {
+        return std::max(level_[x.a], level_[x.b]) < std::max(level_[y.a], level_[y.b]);
+    });
+    std::vector<Term> group;
+    for (const Term& t : terms) {
+        if (static_cast<int>(group.size()) == max_terms) {
+            const std::int32_t partial = add_instruction(std::move(group));
+            group = {{1, constant(1), partial}};
+        }
+        group.push_back(t);
+    }
+    return add_instruction(std::move(group));
+}
+
+CoefficientProgram CoefficientCompiler::compile() {
+    const std::vector<Node>& nodes = expressions_.nodes();
+    used_.assign(nodes.size(), 0);
+    for (const Value& v : needed_) mark(v.node);
+
+    // A product must have a register of its own where anything but one sum with coefficient +-1 reads it.
+    uses_.assign(nodes.size(), 0);
+    must_exist_.assign(nodes.size(), 0);
+    for (size_t i = 0; i < nodes.size(); ++i) {
+        if (!used_[i]) continue;
+        if (nodes[i].kind == Node::Kind::product) must_exist_[nodes[i].a] = must_exist_[nodes[i].b] = 1;
+        for (const auto& [coefficient, node] : nodes[i].terms)
+            if (++uses_[node] > 1 || !is_unit(coefficient)) must_exist_[node] = 1;
+    }
+    for (const Value& v : needed_) must_exist_[v.node] = 1;
+
+    std::vector<double> values{0, 1};
+    for (const Value& v : needed_) values.push_back(std::abs(v.scale));
+    for (size_t i = 0; i < nodes.size(); ++i)
+        if (used_[i])
+            for (const auto& term : nodes[i].terms) values.push_back(std::abs(term.first));
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+
+    CoefficientProgram program;
+    for (double value : values) {
+        constants_[value] = n_registers_;
+        program.constants.push_back({n_registers_++, value});
+    }
+    std::vector<std::int32_t> argument_register(expressions_.arguments().size(), -1);
+    for (size_t i = 0; i < nodes.size(); ++i)
+        if (used_[i] && (nodes[i].kind == Node::Kind::sine || nodes[i].kind == Node::Kind::cosine)) {
+            std::int32_t& reg = argument_register[nodes[i].a];
+            if (reg >= 0) continue;
+            const TrigArgument& argument = expressions_.arguments()[nodes[i].a];
+            program.trigs.push_back({argument.slot, n_registers_, argument.scale, argument.offset});
+            reg = n_registers_;
+            n_registers_ += 2;
+        }
+    program.carried_in = n_registers_;
+    n_registers_ += n_carried_;
+    level_.assign(n_registers_, 0);
+
+    node_register_.assign(nodes.size(), -1);
+    node_register_[0] = constants_.at(1);
+    for (size_t i = 1; i < nodes.size(); ++i) {  // a node's operands come before it
+        const Node& n = nodes[i];
+        if (!used_[i]) continue;
+        switch (n.kind) {
+            case Node::Kind::one: break;
+            case Node::Kind::sine: node_register_[i] = argument_register[n.a]; break;
+            case Node::Kind::cosine: node_register_[i] = argument_register[n.a] + 1; break;
+            case Node::Kind::carried: node_register_[i] = program.carried_in + n.a; break;
+            case Node::Kind::product:
+                if (must_exist_[i]) node_register_[i] = add_instruction({{1, node_register_[n.a], node_register_[n.b]}});
+                break;
+            case Node::Kind::sum: {
+                std::vector<Term> terms;
+                for (const auto& [coefficient, node] : n.terms) terms.push_back(term_of(coefficient, node));
+                node_register_[i] = add_sum(std::move(terms));
+                break;
+            }
+        }
+    }
+    for (const Value& v : needed_) {
+        if (v.node == 0 || is_unit(v.scale) || v.is_zero()) continue;
+        const auto key = std::make_pair(std::abs(v.scale), v.node);
+        if (!scaled_.count(key)) scaled_[key] = add_instruction({{1, constant(key.first), node_register_[v.node]}});
+    }
+    program.n_registers = n_registers_;
+    emit_segments(program);
+    return program;
+}
+
+std::int32_t CoefficientCompiler::reg(Value value) const {
+    const double size = std::abs(value.scale);
+    std::int32_t reg;
+    if (value.node == 0)
+        reg = constants_.at(size);
+    else if (is_unit(size))
+        reg = node_register_[value.node];
+    else
+        reg = scaled_.at({size, value.node});
+    return value.scale < 0 ? ~reg : reg;
+}
+
+// Instructions of one level do not depend on each other; those of one level and shape run in one loop.
+void CoefficientCompiler::emit_segments(CoefficientProgram& program) const {
+    std::map<std::tuple<int, int, int>, std::vector<const Instruction*>> sorted;
+    for (const Instruction& instruction : instructions_) {
+        int mask = 0;
+        for (size_t i = 0; i < instruction.terms.size(); ++i)
+            if (instruction.terms[i].sign < 0) mask |= 1 << i;
+        sorted[{instruction.level, static_cast<int>(instruction.terms.size()), mask}].push_back(&instruction);
+    }
+    for (const auto& [key, list] : sorted) {
+        program.segments.push_back({std::get<1>(key), std::get<2>(key), static_cast<std::int32_t>(program.operands.size()),
+                                    static_cast<std::int32_t>(list.size())});
+        for (const Instruction* instruction : list) {
+            program.operands.push_back(instruction->dst);
+            for (const Term& t : instruction->terms) {
+                program.operands.push_back(t.a);
+                program.operands.push_back(t.b);
+            }
+        }
+    }
+}
+
+}  // namespace qrnn

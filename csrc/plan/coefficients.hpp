@@ -1,0 +1,64 @@
+// Turns the symbolic coefficients that blocks need into a list of instructions over registers.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "plan/expression.hpp"
+#include "plan/program.hpp"
+
+namespace qrnn {
+
+struct CoefficientProgram {
+    std::vector<Constant> constants;
+    std::vector<Trig> trigs;
+    std::vector<Segment> segments;
+    std::vector<std::int32_t> operands;
+    std::int32_t carried_in = 0, n_registers = 0;
+};
+
+// Registers, in order: constants, sines and cosines, carried numbers, results.
+class CoefficientCompiler {
+  public:
+    CoefficientCompiler(const Expressions& expressions, int n_carried) : expressions_(expressions), n_carried_(n_carried) {}
+
+    // Says that `value` is needed; resolve it with reg() after compile().
+    void need(Value value) { needed_.push_back(value); }
+    CoefficientProgram compile();
+
+    // The register that holds the value, or ~register where it holds the negative.
+    std::int32_t reg(Value value) const;
+
+  private:
+    struct Term {
+        double sign;
+        std::int32_t a, b;
+    };
+    struct Instruction {
+        std::int32_t dst, level;
+        std::vector<Term> terms;
+    };
+
+    void mark(int node);
+    void count_uses(int node);
+    std::int32_t constant(double value);
+    Term term_of(double coefficient, int node);
+    std::int32_t add_sum(std::vector<Term> terms);
+    std::int32_t add_instruction(std::vector<Term> terms);
+    void emit_segments(CoefficientProgram& program) const;
+
+    const Expressions& expressions_;
+    int n_carried_;
+    std::vector<Value> needed_;
+    std::vector<char> used_;
+    std::vector<int> uses_;
+    std::vector<char> must_exist_;
+    std::vector<std::int32_t> node_register_;
+    std::map<double, std::int32_t> constants_;
+    std::map<std::pair<double, int>, std::int32_t> scaled_;  // registers of c * node, |c| != 1
+    std::vector<std::int32_t> level_;                        // by register
+    std::vector<Instruction> instructions_;
+    std::int32_t n_registers_ = 0;
+};
+
+}  // namespace qrnn

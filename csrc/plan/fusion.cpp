@@ -1,0 +1,298 @@
+#include "plan/fusion.hpp"
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+namespace qrnn {
+namespace {
+
+// ---- What an entry costs, without its value: 0, 1 or something to be computed.
+struct Pattern {
+    enum : char { zero, one, constant, variable } kind = zero;
+    bool is_zero() const { return kind == zero; }
+};
+
+struct PatternAlgebra {
+    int products = 0;  // products of two numbers that change with the angles
+    Pattern product(Pattern a, Pattern b) {
+        if (a.is_zero() || b.is_zero()) return {};
+        if (a.kind == Pattern::one) return b;
+        if (b.kind == Pattern::one) return a;
+        if (a.kind == Pattern::constant) return b;
+        if (b.kind == Pattern::constant) return a;
+        ++products;
+        return {Pattern::variable};
+    }
+    Pattern sum(const std::vector<Pattern>& terms) const {
+        Pattern total{Pattern::constant};
+        for (const Pattern& p : terms)
+            if (p.kind == Pattern::variable) total.kind = Pattern::variable;
+        return total;
+    }
+};
+
+using PatternOp = BasicSuperop<Pattern>;
+
+PatternOp pattern_of(const Superop& op) {
+    PatternOp out{op.in, op.out, std::vector<SparseRow<Pattern>>(op.rows.size())};
+    for (size_t row = 0; row < op.rows.size(); ++row)
+        for (const auto& [col, value] : op.rows[row].entries)
+            out.rows[row].entries.emplace_back(
+                col, Pattern{value.is_one() ? Pattern::one : value.is_constant() ? Pattern::constant : Pattern::variable});
+    return out;
+}
+
+// ---- Groups of ops that become one.
+struct Group {
+    std::vector<int> members;  // indices of the original ops, in program order
+    PatternOp pattern;
+    int products = 0;  // multiplications that make the group's entries
+};
+
+bool share_wire(const PatternOp& a, const PatternOp& b) {
+    for (int w : a.in)
+        if (b.touches(w)) return true;
+    for (int w : a.out)
+        if (b.touches(w)) return true;
+    return false;
+}
+
+class Fusion {
+  public:
+    explicit Fusion(WireProgram& program) : program_(program) {
+        for (size_t i = 0; i < program.ops.size(); ++i)
+            groups_.push_back({{static_cast<int>(i)}, pattern_of(program.ops[i]), 0});
+    }
+
+    void run() {
+        order_ = schedule(groups_);
+        double cost = total_cost(groups_, order_);
+        while (true) {
+            std::vector<Group> best;
+            double best_cost = cost;
+            for (const std::vector<int>& candidate : candidates()) {
+                std::vector<Group> merged = merge(candidate);
+                if (merged.empty()) continue;
+                const double c = total_cost(merged, schedule(merged));
+                if (c < best_cost) {
+                    best_cost = c;
+                    best = std::move(merged);
+                }
+            }
+            if (best.empty()) break;
+            groups_ = std::move(best);
+            order_ = schedule(groups_);
+            cost = best_cost;
+        }
+        write_back();
+    }
+
+  private:
+    // An external matrix of 4^3 columns is the largest worth multiplying out.
+    static constexpr int max_wires = 3;
+
+    std::vector<std::vector<int>> candidates() const {
+        std::set<std::vector<int>> found;
+        const int n = static_cast<int>(groups_.size());
+        const int n_wires = static_cast<int>(program_.is_bit.size());
+        for (int w = 0; w < n_wires; ++w) {
+            std::vector<int> life;
+            for (int g = 0; g < n; ++g)
+                if (groups_[g].pattern.touches(w)) life.push_back(g);
+            for (size_t i = 0; i + 1 < life.size(); ++i) found.insert({life[i], life[i + 1]});
+            const bool is_local = position(program_.memory_in, w) < 0 && position(program_.memory_out, w) < 0;
+            if (life.size() > 2 && is_local && !program_.is_bit[w]) found.insert(life);
+        }
+        return {found.begin(), found.end()};
+    }
+
+    // The groups with those in `chosen`, and all that lie on a path between two of them, made one; empty where the
+    // result would be too large. groups_ is in a topological order at all times.
+    std::vector<Group> merge(const std::vector<int>& chosen) const {
+        const int n = static_cast<int>(groups_.size());
+        std::vector<bool> inside(n, false), below(n, false), above(n, false);
+        for (int g : chosen) inside[g] = true;
+        for (int g = 0; g < n; ++g)
+            for (int h = 0; h < g && !below[g]; ++h)
+                below[g] = (inside[h] || below[h]) && share_wire(groups_[h].pattern, groups_[g].pattern);
+        for (int g = n - 1; g >= 0; --g)
+            for (int h = g + 1; h < n && !above[g]; ++h)
+                above[g] = (inside[h] || above[h]) && share_wire(groups_[h].pattern, groups_[g].pattern);
+        for (int g = 0; g < n; ++g) inside[g] = inside[g] || (below[g] && above[g]);
+
+        Group made;
+        std::vector<Group> before, after;
+        for (int g = 0; g < n; ++g) {
+            const Group& group = groups_[g];
+            if (!inside[g]) {
+                (below[g] ? after : before).push_back(group);
+                continue;
+            }
+            if (made.members.empty()) {
+                made = group;
+                continue;
+            }
+            PatternAlgebra algebra;
+            made.pattern = compose(made.pattern, group.pattern, algebra);
+            made.products += group.products + algebra.products;
+            made.members.insert(made.members.end(), group.members.begin(), group.members.end());
+            // A wide intermediate result is allowed (a readout qubit on its way), a wide final one is not.
+            if (made.pattern.in.size() > max_wires || quantum_wires(made.pattern.out) > max_wires + 1) return {};
+        }
+        if (quantum_wires(made.pattern.out) > max_wires || made.pattern.out.size() > max_wires + 2) return {};
+        before.push_back(std::move(made));
+        before.insert(before.end(), after.begin(), after.end());
+        return before;
+    }
+
+    int quantum_wires(const std::vector<int>& wires) const {
+        int n = 0;
+        for (int w : wires) n += !program_.is_bit[w];
+        return n;
+    }
+
+    int live_change(const PatternOp& op) const { return quantum_wires(op.out) - quantum_wires(op.in); }
+
+    // A topological order that ends wires as early and begins them as late as it can.
+    std::vector<int> schedule(const std::vector<Group>& groups) const {
+        const int n = static_cast<int>(groups.size());
+        std::vector<std::vector<int>> successors(n);
+        std::vector<int> waiting_for(n, 0), order;
+        for (int g = 0; g < n; ++g)
+            for (int h = 0; h < g; ++h)
+                if (share_wire(groups[h].pattern, groups[g].pattern)) {
+                    successors[h].push_back(g);
+                    ++waiting_for[g];
+                }
+        std::vector<bool> done(n, false);
+        while (static_cast<int>(order.size()) < n) {
+            int best = -1;
+            for (int g = 0; g < n; ++g)
+                if (!done[g] && waiting_for[g] == 0 &&
+                    (best < 0 || live_change(groups[g].pattern) < live_change(groups[best].pattern)))
+                    best = g;
+            done[best] = true;
+            order.push_back(best);
+            for (int s : successors[best]) --waiting_for[s];
+        }
+        return order;
+    }
+
+    // Multiply-adds of one step, estimated: entries that need arithmetic times the columns of the other live wires, the
+    // rows of an outcome (a bit in Z) left out because they reach the traced state only; plus making the entries, which
+    // goes through an instruction list and costs more per operation.
+    double total_cost(const std::vector<Group>& groups, const std::vector<int>& order) const {
+        constexpr double entry_cost = 4;
+        int live = static_cast<int>(program_.memory_in.size());
+        double cost = 0;
+        for (int g : order) {
+            const PatternOp& op = groups[g].pattern;
+            double work = 0;
+            for (size_t row = 0; row < op.rows.size(); ++row) {
+                bool is_outcome = false;
+                for (size_t j = 0; j < op.out.size(); ++j)
+                    is_outcome = is_outcome || (program_.is_bit[op.out[j]] && (row >> 2 * j & 3) != 0);
+                const auto& entries = op.rows[row].entries;
+                const bool passes = entries.size() == 1 && entries[0].second.kind == Pattern::one;
+                if (!is_outcome && !passes && !entries.empty()) work += static_cast<double>(entries.size()) + 1;
+            }
+            cost += work * std::pow(4.0, live - quantum_wires(op.in)) + entry_cost * groups[g].products;
+            live += live_change(op);
+        }
+        return cost;
+    }
+
+    void write_back() {
+        std::vector<Superop> ops;
+        for (int g : order_) {
+            const Group& group = groups_[g];
+            Superop op = program_.ops[group.members[0]];
+            for (size_t i = 1; i < group.members.size(); ++i)
+                op = compose(op, program_.ops[group.members[i]], program_.expressions);
+            ops.push_back(std::move(op));
+        }
+        program_.ops = std::move(ops);
+    }
+
+    WireProgram& program_;
+    std::vector<Group> groups_;
+    std::vector<int> order_;
+};
+
+// An op on memory wire w alone that also writes outcome bits: as long as it keeps the trace, the outcomes do not need what
+// it does to w, and what it does to w needs no bit. Splits it in two and returns the part on w.
+std::optional<Superop> split_off_memory_part(Superop& op, int wire) {
+    const int j = position(op.out, wire);
+    Superop part{{wire}, {wire}, std::vector<SparseRow<Value>>(4)};
+    for (int digit = 0; digit < 4; ++digit) part.rows[digit] = op.rows[static_cast<size_t>(digit) << 2 * j];
+    const auto& trace = part.rows[0].entries;
+    if (trace.size() != 1 || trace[0].first != 0 || !trace[0].second.is_one()) return std::nullopt;
+    bool is_identity = true;
+    for (int digit = 0; digit < 4; ++digit) {
+        const auto& entries = part.rows[digit].entries;
+        is_identity = is_identity && entries.size() == 1 && entries[0].first == digit && entries[0].second.is_one();
+        op.rows[static_cast<size_t>(digit) << 2 * j].entries = {{digit, Expressions::constant(1)}};
+    }
+    if (is_identity) return std::nullopt;
+    return part;
+}
+
+}  // namespace
+
+void merge_one_wire_runs(WireProgram& program) {
+    std::vector<Superop>& ops = program.ops;
+    const auto is_narrow = [&](const Superop& op) {
+        int n_out = 0;
+        for (int w : op.out) n_out += !program.is_bit[w];
+        return op.in.size() <= 1 && n_out <= 1;
+    };
+    for (size_t i = 0; i < ops.size();) {
+        size_t next = ops.size();
+        if (is_narrow(ops[i]))
+            for (int w : ops[i].out)
+                if (!program.is_bit[w])
+                    for (size_t j = i + 1; j < ops.size() && next == ops.size(); ++j)
+                        if (ops[j].touches(w)) next = j;
+        if (next == ops.size() || !is_narrow(ops[next])) {
+            ++i;
+            continue;
+        }
+        ops[next] = compose(ops[i], ops[next], program.expressions);
+        ops.erase(ops.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+}
+
+std::vector<Deferred> defer_last_rotations(WireProgram& program) {
+    std::vector<Deferred> deferred;
+    std::vector<Superop>& ops = program.ops;
+    for (size_t m = 0; m < program.memory_out.size(); ++m) {
+        const int wire = program.memory_out[m];
+        std::optional<Superop> tail;
+        for (size_t i = ops.size(); i-- > 0;) {
+            if (!ops[i].touches(wire)) continue;
+            const bool alone = ops[i].in == std::vector<int>{wire};
+            bool bits_only = position(ops[i].out, wire) >= 0;
+            for (int w : ops[i].out) bits_only = bits_only && (w == wire || program.is_bit[w]);
+            if (!alone || !bits_only) break;
+            const bool writes_bits = ops[i].out.size() > 1;
+            std::optional<Superop> part;
+            if (writes_bits) {
+                part = split_off_memory_part(ops[i], wire);
+                if (!part) break;
+            } else {
+                part = ops[i];
+                ops.erase(ops.begin() + static_cast<std::ptrdiff_t>(i));
+            }
+            tail = tail ? compose(*part, *tail, program.expressions) : *part;
+            if (writes_bits) break;  // what acted before it, the outcomes depend on
+        }
+        if (tail) deferred.push_back({static_cast<int>(m), std::move(*tail)});
+    }
+    return deferred;
+}
+
+void fuse(WireProgram& program) { Fusion(program).run(); }
+
+}  // namespace qrnn

@@ -1,0 +1,33 @@
+// From superoperators to blocks: which coefficients exist, where they lie, which dense blocks connect them.
+#pragma once
+
+#include <vector>
+
+#include "plan/lowering.hpp"
+#include "plan/program.hpp"
+
+namespace qrnn {
+
+// Coefficients of blocks as symbolic values, before registers are assigned.
+struct LaidOutBlock {
+    Block block;
+    std::vector<Value> coefficients;  // rows * cols, row-major
+};
+
+struct Layout {
+    std::vector<LaidOutBlock> step, restore;
+    std::vector<std::int32_t> offsets, clear, adjoint_clear, outcomes;
+    int n_places = 0;
+    // For circuit.plan() and the tests: what the planner found.
+    double multiply_adds = 0;  // per sequence and step
+};
+
+struct LayoutRequest {
+    const WireProgram* program;
+    bool wants_outcomes;
+    std::vector<std::int32_t> offsets;  // list to append to
+};
+
+Layout lay_out(LayoutRequest request);
+
+}  // namespace qrnn

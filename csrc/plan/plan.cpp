@@ -1,0 +1,153 @@
+#include "plan/plan.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+
+#include "plan/fusion.hpp"
+
+namespace qrnn {
+namespace {
+
+// ---- Ops that wait for the next step.
+struct Carried {
+    std::vector<Superop> ops;    // on the memory wires at a step's start, their entries being carried numbers
+    std::vector<Value> out;      // what this step hands on, by number
+    std::vector<double> start;   // what the first step finds: the identity
+};
+
+Carried carry(std::vector<Deferred>& deferred, WireProgram& program) {
+    Carried carried;
+    for (Deferred& d : deferred) {
+        const int wire = program.memory_in[d.memory_index];
+        Superop op{{wire}, {wire}, std::vector<SparseRow<Value>>(4)};
+        for (int row = 0; row < 4; ++row)
+            for (int col = 0; col < 4; ++col) {
+                Value entry;
+                for (const auto& [c, value] : d.op.rows[row].entries)
+                    if (c == col) entry = value;
+                const double identity = row == col ? 1 : 0;
+                if (entry.is_constant() && entry.scale == identity) {
+                    if (identity != 0) op.rows[row].entries.emplace_back(col, entry);
+                    continue;
+                }
+                op.rows[row].entries.emplace_back(col, program.expressions.carried(static_cast<int>(carried.out.size())));
+                carried.out.push_back(entry);
+                carried.start.push_back(identity);
+            }
+        carried.ops.push_back(std::move(op));
+    }
+    return carried;
+}
+
+// Joins what was deferred before the fusion with what could be deferred after it; the latter acts first.
+std::vector<Deferred> join(std::vector<Deferred> late, std::vector<Deferred> early, Expressions& expressions) {
+    for (Deferred& d : late) {
+        const auto same = std::find_if(early.begin(), early.end(), [&](const Deferred& e) { return e.memory_index == d.memory_index; });
+        if (same == early.end())
+            early.push_back(std::move(d));
+        else
+            same->op = compose(same->op, d.op, expressions);
+    }
+    return early;
+}
+
+}  // namespace
+
+void Plan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients) {
+    for (const LaidOutBlock& laid : list) {
+        Block block = laid.block;
+        for (int row = 0; row < block.rows; ++row)
+            for (int col = 0; col < block.cols; ++col)
+                block.coefficient[4 * row + col] = coefficients.reg(laid.coefficients[row * block.cols + col]);
+        block.tape = tape_size;
+        tape_size += block.n_columns * block.cols;
+        blocks.push_back(block);
+    }
+}
+
+BlockList Plan::Blocks::view(const std::vector<std::int32_t>& clear, const std::vector<std::int32_t>& adjoint_clear) const {
+    return {blocks.data(), static_cast<std::int32_t>(blocks.size()), tape_size,
+            clear.data(), static_cast<std::int32_t>(clear.size()), adjoint_clear.data(),
+            static_cast<std::int32_t>(adjoint_clear.size())};
+}
+
+Plan::Plan(const Circuit& circuit) {
+    if (circuit.readout().empty())
+        throw std::invalid_argument("the circuit measures nothing; call measure([...]) on at least one qubit");
+    WireProgram program = lower(circuit);
+    merge_one_wire_runs(program);
+    std::vector<Deferred> last = defer_last_rotations(program);
+    fuse(program);
+    std::vector<Deferred> deferred = join(std::move(last), defer_last_rotations(program), program.expressions);
+    Carried carried = carry(deferred, program);
+    program.ops.insert(program.ops.begin(), carried.ops.begin(), carried.ops.end());
+    merge_one_wire_runs(program);
+    fuse(program);
+
+    Layout layout = lay_out({&program, true, {}});
+    WireProgram end;
+    end.ops = carried.ops;
+    end.is_bit = program.is_bit;
+    end.memory_in = end.memory_out = program.memory_in;
+    Layout end_layout = lay_out({&end, false, std::move(layout.offsets)});
+
+    CoefficientCompiler compiler(program.expressions, static_cast<int>(carried.out.size()));
+    for (const auto* list : {&layout.step, &layout.restore, &end_layout.step})
+        for (const LaidOutBlock& block : *list)
+            for (const Value& value : block.coefficients) compiler.need(value);
+    for (const Value& value : carried.out) compiler.need(value);
+    coefficients_ = compiler.compile();
+
+    step_.add(layout.step, compiler);
+    restore_.add(layout.restore, compiler);
+    finish_.add(end_layout.step, compiler);
+    for (const Value& value : carried.out) carried_out_.push_back(compiler.reg(value));
+    carried_start_ = std::move(carried.start);
+    clear_ = std::move(layout.clear);
+    adjoint_clear_ = std::move(layout.adjoint_clear);
+    outcomes_ = std::move(layout.outcomes);
+    offsets_ = std::move(end_layout.offsets);
+    multiply_adds_ = layout.multiply_adds;
+    for (const Segment& s : coefficients_.segments) n_instructions_ += s.n;
+
+    PauliProgram& v = view_;
+    v.n_angles = circuit.n_angles();
+    v.n_memory = static_cast<std::int32_t>(program.memory_in.size());
+    v.n_outcome = static_cast<std::int32_t>(program.outcome.size());
+    v.n_registers = coefficients_.n_registers;
+    v.n_carried = static_cast<std::int32_t>(carried_out_.size());
+    v.carried_in = coefficients_.carried_in;
+    v.carried_out = carried_out_.data();
+    v.carried_start = carried_start_.data();
+    v.trigs = coefficients_.trigs.data();
+    v.n_trigs = static_cast<std::int32_t>(coefficients_.trigs.size());
+    v.constants = coefficients_.constants.data();
+    v.n_constants = static_cast<std::int32_t>(coefficients_.constants.size());
+    v.segments = coefficients_.segments.data();
+    v.n_segments = static_cast<std::int32_t>(coefficients_.segments.size());
+    v.operands = coefficients_.operands.data();
+    v.step = step_.view(none_, adjoint_clear_);
+    v.restore = restore_.view(clear_, none_);
+    v.finish = finish_.view(none_, none_);
+    v.outcomes = outcomes_.data();
+    v.offsets = offsets_.data();
+    v.n_places = std::max(layout.n_places, end_layout.n_places);
+}
+
+std::string Plan::describe() const {
+    std::string text = std::to_string(view_.n_trigs) + " sines and cosines, " + std::to_string(n_instructions_) + " instructions in " +
+                       std::to_string(view_.n_segments) + " runs, " + std::to_string(view_.n_carried) + " carried numbers, " +
+                       std::to_string(view_.n_places) + " coefficients\n";
+    const auto list = [&](const char* name, const Blocks& blocks) {
+        for (const Block& b : blocks.blocks)
+            text += std::string(name) + ": " + std::to_string(b.rows) + " x " + std::to_string(b.cols) + " over " +
+                    std::to_string(b.n_columns) + " columns\n";
+    };
+    list("step", step_);
+    list("restore", restore_);
+    list("finish", finish_);
+    return text;
+}
+
+}  // namespace qrnn

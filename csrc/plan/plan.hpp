@@ -1,0 +1,54 @@
+// A circuit compiled for the Pauli engine.
+//
+// The memory's density matrix is held as real coefficients v_P = Tr(P rho), place sum_q digit_q 4^q for the Pauli digits
+// (I X Y Z = 0 1 2 3) of the memory qubits q. One step computes the coefficients of its superoperators from the angles
+// (coefficients.hpp), then applies them to the state block by block (layout.hpp).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "circuit/circuit.hpp"
+#include "plan/coefficients.hpp"
+#include "plan/layout.hpp"
+
+namespace qrnn {
+
+class Plan {
+  public:
+    // Throws std::invalid_argument where nothing is measured, and where the tables or one group of sequences would not fit
+    // into the machine's memory; the message holds the figure.
+    explicit Plan(const Circuit& circuit);
+    Plan(const Plan&) = delete;
+    Plan& operator=(const Plan&) = delete;
+
+    const PauliProgram& program() const { return view_; }
+    int n_angles() const { return view_.n_angles; }
+    int n_memory() const { return view_.n_memory; }
+    int n_outcome() const { return view_.n_outcome; }
+
+    // Work of one step and sequence: multiply-adds on the state, and operations that make coefficients.
+    double multiply_adds() const { return multiply_adds_; }
+    int n_instructions() const { return n_instructions_; }
+
+    // One line per block list entry, for a person who wonders what the planner did.
+    std::string describe() const;
+
+  private:
+    struct Blocks {
+        std::vector<Block> blocks;
+        std::int32_t tape_size = 0;
+        void add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients);
+        BlockList view(const std::vector<std::int32_t>& clear, const std::vector<std::int32_t>& adjoint_clear) const;
+    };
+
+    Blocks step_, restore_, finish_;
+    CoefficientProgram coefficients_;
+    std::vector<std::int32_t> clear_, adjoint_clear_, outcomes_, offsets_, carried_out_, none_;
+    std::vector<double> carried_start_;
+    double multiply_adds_ = 0;
+    int n_instructions_ = 0;
+    PauliProgram view_{};
+};
+
+}  // namespace qrnn
