@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "bindings/module.hpp"
+#include "engines/pauli/kernel.hpp"
 #include "engines/pauli/run.hpp"
 #include "simd/isa.hpp"
 
@@ -28,9 +29,11 @@ template <class Real>
 const Real* checked(const py::array& array, const char* name, const std::vector<py::ssize_t>& shape) {
     if (!array.dtype().is(py::dtype::of<Real>()))
         throw py::type_error(std::string(name) + " must have the dtype of the angles, " +
-                             py::str(py::dtype::of<Real>()).cast<std::string>() + ", got " + py::str(array.dtype()).cast<std::string>());
+                             py::str(py::dtype::of<Real>()).cast<std::string>() + ", got " +
+                             py::str(array.dtype()).cast<std::string>());
     if (shape_of(array) != shape)
-        throw py::value_error(std::string(name) + " must have the shape " + shape_text(shape) + ", got " + shape_text(shape_of(array)));
+        throw py::value_error(std::string(name) + " must have the shape " + shape_text(shape) + ", got " +
+                              shape_text(shape_of(array)));
     if (!(array.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");
     return static_cast<const Real*>(array.data());
 }
@@ -68,9 +71,11 @@ struct Shapes {
 
 Shapes shapes_of(const Plan& plan, const py::array& angles, int threads) {
     if (angles.ndim() != 3 || angles.shape(2) != plan.n_angles())
-        throw py::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " + shape_text(shape_of(angles)));
+        throw py::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " +
+                              shape_text(shape_of(angles)));
     if (threads < 1) throw py::value_error("threads must be at least 1, got " + std::to_string(threads));
-    return {angles.shape(0), angles.shape(1), plan.n_angles(), py::ssize_t{1} << plan.n_outcome(), py::ssize_t{1} << plan.n_memory()};
+    return {angles.shape(0), angles.shape(1), plan.n_angles(), py::ssize_t{1} << plan.n_outcome(),
+            py::ssize_t{1} << plan.n_memory()};
 }
 
 // Ctrl-C is noticed between slices; polled with the GIL, outside of any parallel region.
@@ -97,8 +102,8 @@ py::tuple forward(const Plan& plan, const py::array& angles, const std::optional
 }
 
 template <class Real>
-py::tuple backward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, const py::array& grad_probs,
-                   const std::optional<py::array>& grad_memory, int threads) {
+py::tuple backward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory,
+                   const py::array& grad_probs, const std::optional<py::array>& grad_memory, int threads) {
     const Shapes shapes = shapes_of(plan, angles, threads);
     const Batch<Real> batch{shapes.n_sequences, shapes.n_steps, checked<Real>(angles, "angles", shapes.angles()),
                             memory ? checked<Real>(*memory, "memory", shapes.memory()) : nullptr};
@@ -123,7 +128,11 @@ bool is_float32(const py::array& angles) {
 
 void register_engine(py::module_& m) {
     py::class_<Plan>(m, "Plan")
-        .def(py::init([](const Circuit& circuit) { return std::make_unique<Plan>(circuit); }), py::arg("circuit"))
+        .def(py::init([](const Circuit& circuit) {
+                 return std::make_unique<Plan>(circuit,
+                                               pauli_kernel<double>().lanes * static_cast<int>(sizeof(double)));
+             }),
+             py::arg("circuit"))
         .def_property_readonly("n_angles", &Plan::n_angles)
         .def_property_readonly("multiply_adds", &Plan::multiply_adds)
         .def_property_readonly("n_instructions", &Plan::n_instructions)
@@ -131,18 +140,19 @@ void register_engine(py::module_& m) {
     m.def(
         "forward",
         [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {
-            return is_float32(angles) ? forward<float>(plan, angles, memory, threads) : forward<double>(plan, angles, memory, threads);
+            return is_float32(angles) ? forward<float>(plan, angles, memory, threads)
+                                      : forward<double>(plan, angles, memory, threads);
         },
         py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("threads"));
     m.def(
         "backward",
-        [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, const py::array& grad_probs,
-           const std::optional<py::array>& grad_memory, int threads) {
+        [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory,
+           const py::array& grad_probs, const std::optional<py::array>& grad_memory, int threads) {
             return is_float32(angles) ? backward<float>(plan, angles, memory, grad_probs, grad_memory, threads)
                                       : backward<double>(plan, angles, memory, grad_probs, grad_memory, threads);
         },
-        py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("grad_probs"), py::arg("grad_memory").none(true),
-        py::arg("threads"));
+        py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("grad_probs"),
+        py::arg("grad_memory").none(true), py::arg("threads"));
     m.def("instruction_set", [] { return isa_name(chosen_isa()); });
     m.def("available_instruction_sets", [] {
         std::vector<std::string> names;

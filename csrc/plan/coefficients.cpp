@@ -23,9 +23,7 @@ void CoefficientCompiler::mark(int node) {
     for (const auto& term : n.terms) mark(term.second);
 }
 
-std::int32_t CoefficientCompiler::constant(double value) {
-    return constants_.at(value);
-}
+std::int32_t CoefficientCompiler::constant(double value) { return constants_.at(value); }
 
 // A product that only one sum reads, with the factor 1 or -1, is computed inside of that sum.
 CoefficientCompiler::Term CoefficientCompiler::term_of(double coefficient, int node) {
@@ -62,7 +60,7 @@ std::int32_t CoefficientCompiler::add_sum(std::vector<Term> terms) {
     return add_instruction(std::move(group));
 }
 
-CoefficientProgram CoefficientCompiler::compile() {
+CoefficientProgram CoefficientCompiler::compile(std::int32_t vector_bytes) {
     const std::vector<Node>& nodes = expressions_.nodes();
     used_.assign(nodes.size(), 0);
     for (const Value& v : needed_) mark(v.node);
@@ -79,7 +77,7 @@ CoefficientProgram CoefficientCompiler::compile() {
     for (const Value& v : needed_) must_exist_[v.node] = 1;
 
     std::vector<double> values{0, 1};
-    for (const Value& v : needed_) values.push_back(std::abs(v.scale));
+    for (const Value& v : needed_) values.push_back(v.is_constant() ? v.scale : std::abs(v.scale));
     for (size_t i = 0; i < nodes.size(); ++i)
         if (used_[i])
             for (const auto& term : nodes[i].terms) values.push_back(std::abs(term.first));
@@ -111,12 +109,20 @@ CoefficientProgram CoefficientCompiler::compile() {
         const Node& n = nodes[i];
         if (!used_[i]) continue;
         switch (n.kind) {
-            case Node::Kind::one: break;
-            case Node::Kind::sine: node_register_[i] = argument_register[n.a]; break;
-            case Node::Kind::cosine: node_register_[i] = argument_register[n.a] + 1; break;
-            case Node::Kind::carried: node_register_[i] = program.carried_in + n.a; break;
+            case Node::Kind::one:
+                break;
+            case Node::Kind::sine:
+                node_register_[i] = argument_register[n.a];
+                break;
+            case Node::Kind::cosine:
+                node_register_[i] = argument_register[n.a] + 1;
+                break;
+            case Node::Kind::carried:
+                node_register_[i] = program.carried_in + n.a;
+                break;
             case Node::Kind::product:
-                if (must_exist_[i]) node_register_[i] = add_instruction({{1, node_register_[n.a], node_register_[n.b]}});
+                if (must_exist_[i])
+                    node_register_[i] = add_instruction({{1, node_register_[n.a], node_register_[n.b]}});
                 break;
             case Node::Kind::sum: {
                 std::vector<Term> terms;
@@ -127,29 +133,24 @@ CoefficientProgram CoefficientCompiler::compile() {
         }
     }
     for (const Value& v : needed_) {
-        if (v.node == 0 || is_unit(v.scale) || v.is_zero()) continue;
-        const auto key = std::make_pair(std::abs(v.scale), v.node);
-        if (!scaled_.count(key)) scaled_[key] = add_instruction({{1, constant(key.first), node_register_[v.node]}});
+        if (v.is_constant() || v.scale == 1) continue;
+        const auto key = std::make_pair(v.scale, v.node);
+        if (!scaled_.count(key))
+            scaled_[key] =
+                add_instruction({{v.scale < 0 ? -1.0 : 1.0, constant(std::abs(v.scale)), node_register_[v.node]}});
     }
     program.n_registers = n_registers_;
-    emit_segments(program);
+    emit_segments(program, vector_bytes);
     return program;
 }
 
 std::int32_t CoefficientCompiler::reg(Value value) const {
-    const double size = std::abs(value.scale);
-    std::int32_t reg;
-    if (value.node == 0)
-        reg = constants_.at(size);
-    else if (is_unit(size))
-        reg = node_register_[value.node];
-    else
-        reg = scaled_.at({size, value.node});
-    return value.scale < 0 ? ~reg : reg;
+    if (value.is_constant()) return constants_.at(value.scale);
+    return value.scale == 1 ? node_register_[value.node] : scaled_.at({value.scale, value.node});
 }
 
 // Instructions of one level do not depend on each other; those of one level and shape run in one loop.
-void CoefficientCompiler::emit_segments(CoefficientProgram& program) const {
+void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const {
     std::map<std::tuple<int, int, int>, std::vector<const Instruction*>> sorted;
     for (const Instruction& instruction : instructions_) {
         int mask = 0;
@@ -158,13 +159,14 @@ void CoefficientCompiler::emit_segments(CoefficientProgram& program) const {
         sorted[{instruction.level, static_cast<int>(instruction.terms.size()), mask}].push_back(&instruction);
     }
     for (const auto& [key, list] : sorted) {
-        program.segments.push_back({std::get<1>(key), std::get<2>(key), static_cast<std::int32_t>(program.operands.size()),
+        program.segments.push_back({std::get<1>(key), std::get<2>(key),
+                                    static_cast<std::int32_t>(program.operands.size()),
                                     static_cast<std::int32_t>(list.size())});
         for (const Instruction* instruction : list) {
-            program.operands.push_back(instruction->dst);
+            program.operands.push_back(instruction->dst * vector_bytes);
             for (const Term& t : instruction->terms) {
-                program.operands.push_back(t.a);
-                program.operands.push_back(t.b);
+                program.operands.push_back(t.a * vector_bytes);
+                program.operands.push_back(t.b * vector_bytes);
             }
         }
     }

@@ -20,13 +20,13 @@ struct CoefficientProgram {
 // Registers, in order: constants, sines and cosines, carried numbers, results.
 class CoefficientCompiler {
   public:
-    CoefficientCompiler(const Expressions& expressions, int n_carried) : expressions_(expressions), n_carried_(n_carried) {}
+    CoefficientCompiler(const Expressions& expressions, int n_carried)
+        : expressions_(expressions), n_carried_(n_carried) {}
 
     // Says that `value` is needed; resolve it with reg() after compile().
     void need(Value value) { needed_.push_back(value); }
-    CoefficientProgram compile();
+    CoefficientProgram compile(std::int32_t vector_bytes);
 
-    // The register that holds the value, or ~register where it holds the negative.
     std::int32_t reg(Value value) const;
 
   private:
@@ -45,7 +45,7 @@ class CoefficientCompiler {
     Term term_of(double coefficient, int node);
     std::int32_t add_sum(std::vector<Term> terms);
     std::int32_t add_instruction(std::vector<Term> terms);
-    void emit_segments(CoefficientProgram& program) const;
+    void emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const;
 
     const Expressions& expressions_;
     int n_carried_;
@@ -55,7 +55,7 @@ class CoefficientCompiler {
     std::vector<char> must_exist_;
     std::vector<std::int32_t> node_register_;
     std::map<double, std::int32_t> constants_;
-    std::map<std::pair<double, int>, std::int32_t> scaled_;  // registers of c * node, |c| != 1
+    std::map<std::pair<double, int>, std::int32_t> scaled_;  // registers of c * node, c != 1
     std::vector<std::int32_t> level_;                        // by register
     std::vector<Instruction> instructions_;
     std::int32_t n_registers_ = 0;

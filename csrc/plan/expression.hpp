@@ -31,8 +31,8 @@ struct TrigArgument {
 struct Node {
     enum class Kind { one, sine, cosine, carried, product, sum };
     Kind kind;
-    int a = 0, b = 0;                          // product: two nodes; sine, cosine: argument a; carried: number a
-    std::vector<std::pair<double, int>> terms; // sum: coefficient and node, by ascending node, the first coefficient 1
+    int a = 0, b = 0;                           // product: two nodes; sine, cosine: argument a; carried: number a
+    std::vector<std::pair<double, int>> terms;  // sum: coefficient and node, by ascending node, the first coefficient 1
 };
 
 class Expressions {

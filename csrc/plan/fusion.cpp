@@ -39,8 +39,9 @@ PatternOp pattern_of(const Superop& op) {
     PatternOp out{op.in, op.out, std::vector<SparseRow<Pattern>>(op.rows.size())};
     for (size_t row = 0; row < op.rows.size(); ++row)
         for (const auto& [col, value] : op.rows[row].entries)
-            out.rows[row].entries.emplace_back(
-                col, Pattern{value.is_one() ? Pattern::one : value.is_constant() ? Pattern::constant : Pattern::variable});
+            out.rows[row].entries.emplace_back(col, Pattern{value.is_one()        ? Pattern::one
+                                                            : value.is_constant() ? Pattern::constant
+                                                                                  : Pattern::variable});
     return out;
 }
 
@@ -221,8 +222,8 @@ class Fusion {
     std::vector<int> order_;
 };
 
-// An op on memory wire w alone that also writes outcome bits: as long as it keeps the trace, the outcomes do not need what
-// it does to w, and what it does to w needs no bit. Splits it in two and returns the part on w.
+// An op on memory wire w alone that also writes outcome bits: as long as it keeps the trace, the outcomes do not need
+// what it does to w, and what it does to w needs no bit. Splits it in two and returns the part on w.
 std::optional<Superop> split_off_memory_part(Superop& op, int wire) {
     const int j = position(op.out, wire);
     Superop part{{wire}, {wire}, std::vector<SparseRow<Value>>(4)};

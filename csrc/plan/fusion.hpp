@@ -10,8 +10,8 @@ namespace qrnn {
 // Ops on one wire in a row, the wire's start and end included, always become one: the product is never larger.
 void merge_one_wire_runs(WireProgram& program);
 
-// A one-wire superoperator at the end of a step that no outcome of the step depends on. It may wait and be merged into the
-// first rotation of the next step.
+// A one-wire superoperator at the end of a step that no outcome of the step depends on. It may wait and be merged into
+// the first rotation of the next step.
 struct Deferred {
     int memory_index;  // acts on wire memory_out[memory_index]
     Superop op;

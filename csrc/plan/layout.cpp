@@ -176,7 +176,8 @@ class TemplateBuilder {
     }
 
     bool aliased(int col) const {
-        return std::any_of(result_.aliases.begin(), result_.aliases.end(), [&](const Alias& a) { return a.col == col; });
+        return std::any_of(result_.aliases.begin(), result_.aliases.end(),
+                           [&](const Alias& a) { return a.col == col; });
     }
 
     // Rows that share columns, as lists of positions in rows_.
@@ -227,15 +228,18 @@ class TemplateBuilder {
         const auto has_label = [&](const Row* row) {
             return std::find(keep_cols.begin(), keep_cols.end(), label(*row)) != keep_cols.end();
         };
-        if (keep.size() > block_size || keep_cols.size() > block_size || !std::all_of(keep.begin(), keep.end(), has_label)) {
+        if (keep.size() > block_size || keep_cols.size() > block_size ||
+            !std::all_of(keep.begin(), keep.end(), has_label)) {
             fresh.insert(fresh.end(), keep.begin(), keep.end());
             keep.clear();
         }
         for (size_t i = 0; i < fresh.size(); i += block_size) {
-            const std::vector<const Row*> chunk(fresh.begin() + i, fresh.begin() + std::min(fresh.size(), i + block_size));
+            const std::vector<const Row*> chunk(fresh.begin() + i,
+                                                fresh.begin() + std::min(fresh.size(), i + block_size));
             const std::vector<int> cols = columns_of(chunk);
             for (size_t c = 0; c == 0 || c < cols.size(); c += block_size)
-                add_block(chunk, {cols.begin() + c, cols.begin() + std::min(cols.size(), c + block_size)}, false, c > 0);
+                add_block(chunk, {cols.begin() + c, cols.begin() + std::min(cols.size(), c + block_size)}, false,
+                          c > 0);
         }
         if (!keep.empty()) add_block(keep, keep_cols, true, false);
     }
@@ -246,7 +250,8 @@ class TemplateBuilder {
             block.rows.push_back(row->index);
             block.replaced.push_back(in_place ? label(*row) : -1);
             for (int col : cols) {
-                const auto entry = std::find_if(row->entries.begin(), row->entries.end(), [&](const auto& e) { return e.first == col; });
+                const auto entry = std::find_if(row->entries.begin(), row->entries.end(),
+                                                [&](const auto& e) { return e.first == col; });
                 block.coefficients.push_back(entry == row->entries.end() ? Value{} : entry->second);
             }
         }
@@ -408,7 +413,8 @@ class LayoutBuilder {
                 }
             for (const BlockTemplate& block : made.blocks) {
                 for (size_t r = 0; r < block.rows.size() && !block.accumulate; ++r) {
-                    const std::int32_t start = block.in_place ? 0 : places_.take(static_cast<std::int32_t>(contexts.size()));
+                    const std::int32_t start =
+                        block.in_place ? 0 : places_.take(static_cast<std::int32_t>(contexts.size()));
                     for (size_t k = 0; k < contexts.size(); ++k) {
                         const std::int64_t input = block.in_place ? contexts[k].before + in[block.replaced[r]] : 0;
                         next_place[contexts[k].after + out[block.rows[r]]] =
@@ -446,7 +452,8 @@ class LayoutBuilder {
     }
 
     // Splits a template's columns by how their places lie to each other; each split is one block.
-    void emit(std::vector<LaidOutBlock>& list, const BlockTemplate& block, const std::vector<std::vector<std::int32_t>>& inputs,
+    void emit(std::vector<LaidOutBlock>& list, const BlockTemplate& block,
+              const std::vector<std::vector<std::int32_t>>& inputs,
               const std::vector<std::vector<std::int32_t>>& outputs) {
         std::map<std::vector<std::int32_t>, std::vector<size_t>> by_shape;
         for (size_t k = 0; k < outputs.size(); ++k) {
@@ -478,7 +485,8 @@ class LayoutBuilder {
 
     void read_outcomes() {
         if (!wants_outcomes_) return;
-        for (std::int64_t index : memory_order(stages_.back(), program_.outcome)) result_.outcomes.push_back(place_[index]);
+        for (std::int64_t index : memory_order(stages_.back(), program_.outcome))
+            result_.outcomes.push_back(place_[index]);
     }
 
     // Where the memory's coefficients ended elsewhere (a qubit exchanged, or begun anew), copies them back by way of

@@ -86,10 +86,10 @@ class Lowering {
                     const TrigArgument half{angle.slot, angle.scale / 2, angle.offset / 2};
                     const Value sin_half = e.sine(half), cos_half = e.cosine(half);
                     // Where theta/2 is needed anyway, two products are cheaper than a second sine and cosine.
-                    const Value cos_full = p.has_half ? e.sum({{1, 0}, e.product({-2, 0}, e.product(sin_half, sin_half))})
-                                                      : e.cosine(full);
-                    const Value sin_full =
-                        p.has_half ? e.product({2, 0}, e.product(sin_half, cos_half)) : e.sine(full);
+                    const Value cos_full = p.has_half
+                                               ? e.sum({{1, 0}, e.product({-2, 0}, e.product(sin_half, sin_half))})
+                                               : e.cosine(full);
+                    const Value sin_full = p.has_half ? e.product({2, 0}, e.product(sin_half, cos_half)) : e.sine(full);
                     entry = e.sum({Expressions::constant(p.constant[i]), e.product({p.cos_full[i], 0}, cos_full),
                                    e.product({p.sin_full[i], 0}, sin_full), e.product({p.cos_half[i], 0}, cos_half),
                                    e.product({p.sin_half[i], 0}, sin_half)});
@@ -108,9 +108,15 @@ class Lowering {
 WireProgram lower(const Circuit& circuit) {
     Lowering lowering(circuit);
     for (const Operation& op : circuit.operations()) switch (op.info->kind) {
-            case OpKind::gate: lowering.gate(op); break;
-            case OpKind::measure: lowering.measure(op); break;
-            case OpKind::reset: lowering.reset(op); break;
+            case OpKind::gate:
+                lowering.gate(op);
+                break;
+            case OpKind::measure:
+                lowering.measure(op);
+                break;
+            case OpKind::reset:
+                lowering.reset(op);
+                break;
         }
     return lowering.finish(circuit.memory());
 }

@@ -11,9 +11,9 @@ namespace {
 
 // ---- Ops that wait for the next step.
 struct Carried {
-    std::vector<Superop> ops;    // on the memory wires at a step's start, their entries being carried numbers
-    std::vector<Value> out;      // what this step hands on, by number
-    std::vector<double> start;   // what the first step finds: the identity
+    std::vector<Superop> ops;   // on the memory wires at a step's start, their entries being carried numbers
+    std::vector<Value> out;     // what this step hands on, by number
+    std::vector<double> start;  // what the first step finds: the identity
 };
 
 Carried carry(std::vector<Deferred>& deferred, WireProgram& program) {
@@ -31,7 +31,8 @@ Carried carry(std::vector<Deferred>& deferred, WireProgram& program) {
                     if (identity != 0) op.rows[row].entries.emplace_back(col, entry);
                     continue;
                 }
-                op.rows[row].entries.emplace_back(col, program.expressions.carried(static_cast<int>(carried.out.size())));
+                op.rows[row].entries.emplace_back(col,
+                                                  program.expressions.carried(static_cast<int>(carried.out.size())));
                 carried.out.push_back(entry);
                 carried.start.push_back(identity);
             }
@@ -43,7 +44,8 @@ Carried carry(std::vector<Deferred>& deferred, WireProgram& program) {
 // Joins what was deferred before the fusion with what could be deferred after it; the latter acts first.
 std::vector<Deferred> join(std::vector<Deferred> late, std::vector<Deferred> early, Expressions& expressions) {
     for (Deferred& d : late) {
-        const auto same = std::find_if(early.begin(), early.end(), [&](const Deferred& e) { return e.memory_index == d.memory_index; });
+        const auto same = std::find_if(early.begin(), early.end(),
+                                       [&](const Deferred& e) { return e.memory_index == d.memory_index; });
         if (same == early.end())
             early.push_back(std::move(d));
         else
@@ -66,13 +68,18 @@ void Plan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientC
     }
 }
 
-BlockList Plan::Blocks::view(const std::vector<std::int32_t>& clear, const std::vector<std::int32_t>& adjoint_clear) const {
-    return {blocks.data(), static_cast<std::int32_t>(blocks.size()), tape_size,
-            clear.data(), static_cast<std::int32_t>(clear.size()), adjoint_clear.data(),
+BlockList Plan::Blocks::view(const std::vector<std::int32_t>& clear,
+                             const std::vector<std::int32_t>& adjoint_clear) const {
+    return {blocks.data(),
+            static_cast<std::int32_t>(blocks.size()),
+            tape_size,
+            clear.data(),
+            static_cast<std::int32_t>(clear.size()),
+            adjoint_clear.data(),
             static_cast<std::int32_t>(adjoint_clear.size())};
 }
 
-Plan::Plan(const Circuit& circuit) {
+Plan::Plan(const Circuit& circuit, int vector_bytes) {
     if (circuit.readout().empty())
         throw std::invalid_argument("the circuit measures nothing; call measure([...]) on at least one qubit");
     WireProgram program = lower(circuit);
@@ -97,7 +104,7 @@ Plan::Plan(const Circuit& circuit) {
         for (const LaidOutBlock& block : *list)
             for (const Value& value : block.coefficients) compiler.need(value);
     for (const Value& value : carried.out) compiler.need(value);
-    coefficients_ = compiler.compile();
+    coefficients_ = compiler.compile(vector_bytes);
 
     step_.add(layout.step, compiler);
     restore_.add(layout.restore, compiler);
@@ -108,6 +115,7 @@ Plan::Plan(const Circuit& circuit) {
     adjoint_clear_ = std::move(layout.adjoint_clear);
     outcomes_ = std::move(layout.outcomes);
     offsets_ = std::move(end_layout.offsets);
+    for (std::int32_t& offset : offsets_) offset *= vector_bytes;
     multiply_adds_ = layout.multiply_adds;
     for (const Segment& s : coefficients_.segments) n_instructions_ += s.n;
 
@@ -136,9 +144,10 @@ Plan::Plan(const Circuit& circuit) {
 }
 
 std::string Plan::describe() const {
-    std::string text = std::to_string(view_.n_trigs) + " sines and cosines, " + std::to_string(n_instructions_) + " instructions in " +
-                       std::to_string(view_.n_segments) + " runs, " + std::to_string(view_.n_carried) + " carried numbers, " +
-                       std::to_string(view_.n_places) + " coefficients\n";
+    std::string text = std::to_string(view_.n_trigs) + " sines and cosines, " + std::to_string(n_instructions_) +
+                       " instructions in " + std::to_string(view_.n_segments) + " runs, " +
+                       std::to_string(view_.n_carried) + " carried numbers, " + std::to_string(view_.n_places) +
+                       " coefficients\n";
     const auto list = [&](const char* name, const Blocks& blocks) {
         for (const Block& b : blocks.blocks)
             text += std::string(name) + ": " + std::to_string(b.rows) + " x " + std::to_string(b.cols) + " over " +

@@ -1,8 +1,8 @@
 // A circuit compiled for the Pauli engine.
 //
-// The memory's density matrix is held as real coefficients v_P = Tr(P rho), place sum_q digit_q 4^q for the Pauli digits
-// (I X Y Z = 0 1 2 3) of the memory qubits q. One step computes the coefficients of its superoperators from the angles
-// (coefficients.hpp), then applies them to the state block by block (layout.hpp).
+// The memory's density matrix is held as real coefficients v_P = Tr(P rho), place sum_q digit_q 4^q for the Pauli
+// digits (I X Y Z = 0 1 2 3) of the memory qubits q. One step computes the coefficients of its superoperators from the
+// angles (coefficients.hpp), then applies them to the state block by block (layout.hpp).
 #pragma once
 
 #include <string>
@@ -16,9 +16,9 @@ namespace qrnn {
 
 class Plan {
   public:
-    // Throws std::invalid_argument where nothing is measured, and where the tables or one group of sequences would not fit
-    // into the machine's memory; the message holds the figure.
-    explicit Plan(const Circuit& circuit);
+    // Throws std::invalid_argument where nothing is measured, and where the tables or one group of sequences would not
+    // fit into the machine's memory; the message holds the figure. vector_bytes: size of the kernels' vectors.
+    Plan(const Circuit& circuit, int vector_bytes);
     Plan(const Plan&) = delete;
     Plan& operator=(const Plan&) = delete;
 

@@ -1,6 +1,8 @@
 // The compiled plan as the kernels read it: plain arrays, no types with code of their own.
 //
-// All state locations, registers and tape places are counted in lane vectors (one number per sequence of a group).
+// State places, registers and tape places are counted in lane vectors (one number per sequence of a group). The two
+// lists that inner loops walk through, `offsets` and `operands`, hold bytes instead, which saves those loops a shift
+// per access: all instruction sets' vectors have the same size in float and double.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +12,25 @@ namespace qrnn {
 // y = C x with a dense matrix of at most 4 x 4, for every column of a list.
 struct Block {
     std::int32_t rows, cols;
-    std::int32_t accumulate;         // forward: bit 0 set: y += C x
-    std::int32_t adjoint_accumulate; // bit c set: the adjoint of input c is added to what its place holds
-    std::int32_t coefficient[16];    // [4 * row + col]: register, as ~register where its negative is meant
-    std::int32_t in[4], out[4];      // places of the inputs and outputs relative to the column's two offsets
+    std::int32_t accumulate;          // forward: y += C x instead
+    std::int32_t adjoint_accumulate;  // bit c set: the adjoint of input c is added to what its place holds
+    std::int32_t coefficient[16];     // [4 * row + col]: register
+    std::int32_t in[4], out[4];       // places of the inputs and outputs relative to the column's two offsets
     std::int32_t n_columns;
-    std::int32_t columns;            // first of n_columns pairs (input offset, output offset) in the offset list
-    std::int32_t tape;               // first of n_columns * cols places on the tape
+    std::int32_t columns;  // first of n_columns pairs (input offset, output offset) in the offset list
+    std::int32_t tape;     // first of n_columns * cols places on the tape
 };
 
 // A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i], independent of each other.
 struct Segment {
-    std::int32_t n_terms;    // 1..4; the first term is positive
+    std::int32_t n_terms;    // 1..4; in a sum of several terms the first is positive
     std::int32_t sign_mask;  // bit i set: term i is subtracted
     std::int32_t begin;      // first int32 of the run's operands: dst, a_0, b_0, a_1, b_1, ...
     std::int32_t n;
 };
 
 struct Trig {
-    std::int32_t slot;    // sine and cosine of offset + scale * angles[slot] go to registers `sine` and `sine + 1`
+    std::int32_t slot;  // sine and cosine of offset + scale * angles[slot] go to registers `sine` and `sine + 1`
     std::int32_t sine;
     double scale, offset;
 };
@@ -42,7 +44,7 @@ struct BlockList {
     const Block* blocks;
     std::int32_t n_blocks;
     std::int32_t tape_size;
-    const std::int32_t* clear;          // places set to zero after the blocks, forward
+    const std::int32_t* clear;  // places set to zero after the blocks, forward
     std::int32_t n_clear;
     const std::int32_t* adjoint_clear;  // places set to zero at the end of the adjoint pass
     std::int32_t n_adjoint_clear;
@@ -51,22 +53,22 @@ struct BlockList {
 struct PauliProgram {
     std::int32_t n_angles, n_memory, n_outcome;  // A, m, r
     std::int32_t n_registers, n_carried;
-    std::int32_t carried_in;                     // carried number k of the last step is register carried_in + k
-    const std::int32_t* carried_out;             // register of this step's carried number k, as ~register for its negative
-    const double* carried_start;                 // its value before the first step
+    std::int32_t carried_in;          // carried number k of the last step is register carried_in + k
+    const std::int32_t* carried_out;  // register of this step's carried number k
+    const double* carried_start;      // its value before the first step
     const Trig* trigs;
     std::int32_t n_trigs;
     const Constant* constants;
     std::int32_t n_constants;
     const Segment* segments;
     std::int32_t n_segments;
-    const std::int32_t* operands;
-    BlockList step;                              // memory to memory, leaving the outcome coefficients on its way
-    BlockList restore;                           // brings the memory back to places 0 .. 4^m - 1
-    BlockList finish;                            // carried ops, applied to the memory after the last step
-    const std::int32_t* outcomes;                // 2^r places of the outcome's Walsh coefficients; -1: zero
-    const std::int32_t* offsets;
-    std::int32_t n_places;                       // size of the state, places 0 .. 4^m - 1 being the memory
+    const std::int32_t* operands;  // in bytes
+    BlockList step;                // memory to memory, leaving the outcome coefficients on its way
+    BlockList restore;             // brings the memory back to places 0 .. 4^m - 1
+    BlockList finish;              // carried ops, applied to the memory after the last step
+    const std::int32_t* outcomes;  // 2^r places of the outcome's Walsh coefficients; -1: zero
+    const std::int32_t* offsets;   // in bytes
+    std::int32_t n_places;         // size of the state, places 0 .. 4^m - 1 being the memory
 };
 
 }  // namespace qrnn

@@ -24,7 +24,8 @@ struct BasicSuperop {
     std::vector<SparseRow<Entry>> rows;  // 4^|out| rows
 
     bool touches(int wire) const {
-        return std::find(in.begin(), in.end(), wire) != in.end() || std::find(out.begin(), out.end(), wire) != out.end();
+        return std::find(in.begin(), in.end(), wire) != in.end() ||
+               std::find(out.begin(), out.end(), wire) != out.end();
     }
 };
 
@@ -53,7 +54,8 @@ BasicSuperop<Entry> compose(const BasicSuperop<Entry>& first, const BasicSuperop
         for (int w : wires) at.push_back(position(in_list, w));
         return at;
     };
-    const std::vector<int> second_in_first = locate(second.in, first.out), second_in_result = locate(second.in, result.in);
+    const std::vector<int> second_in_first = locate(second.in, first.out),
+                           second_in_result = locate(second.in, result.in);
     std::vector<int> passing_in_first(result.out.begin(), result.out.begin() + n_passing);
     passing_in_first = locate(passing_in_first, first.out);
 
@@ -76,7 +78,8 @@ BasicSuperop<Entry> compose(const BasicSuperop<Entry>& first, const BasicSuperop
             for (const auto& [inner_col, inner] : first.rows[first_row].entries)
                 products.emplace_back(inner_col | external, algebra.product(outer, inner));
         }
-        std::stable_sort(products.begin(), products.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+        std::stable_sort(products.begin(), products.end(),
+                         [](const auto& a, const auto& b) { return a.first < b.first; });
         for (size_t i = 0; i < products.size();) {
             std::vector<Entry> same;
             const int col = products[i].first;

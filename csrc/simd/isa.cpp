@@ -24,9 +24,12 @@ extern const PauliKernel<double> pauli_double;
 
 std::string isa_name(Isa isa) {
     switch (isa) {
-        case Isa::baseline: return "baseline";
-        case Isa::avx2: return "avx2";
-        case Isa::avx512: return "avx512";
+        case Isa::baseline:
+            return "baseline";
+        case Isa::avx2:
+            return "avx2";
+        case Isa::avx512:
+            return "avx512";
     }
     return "";
 }
@@ -62,10 +65,13 @@ template <>
 const PauliKernel<float>& pauli_kernel<float>() {
     switch (chosen_isa()) {
 #ifdef QRNN_X86
-        case Isa::avx512: return avx512::pauli_float;
-        case Isa::avx2: return avx2::pauli_float;
+        case Isa::avx512:
+            return avx512::pauli_float;
+        case Isa::avx2:
+            return avx2::pauli_float;
 #endif
-        default: return baseline::pauli_float;
+        default:
+            return baseline::pauli_float;
     }
 }
 
@@ -73,10 +79,13 @@ template <>
 const PauliKernel<double>& pauli_kernel<double>() {
     switch (chosen_isa()) {
 #ifdef QRNN_X86
-        case Isa::avx512: return avx512::pauli_double;
-        case Isa::avx2: return avx2::pauli_double;
+        case Isa::avx512:
+            return avx512::pauli_double;
+        case Isa::avx2:
+            return avx2::pauli_double;
 #endif
-        default: return baseline::pauli_double;
+        default:
+            return baseline::pauli_double;
     }
 }
 

@@ -57,10 +57,12 @@ struct SinCos;
 template <>
 struct SinCos<double> {
     static constexpr double limit = 8e5, two_over_pi = 0.63661977236758134308, round = 6755399441055744.0;
-    static constexpr double part1 = 1.57079632673412561417, part2 = 6.07710050630396597660e-11, part3 = 2.02226624879595063154e-21;
+    static constexpr double part1 = 1.57079632673412561417, part2 = 6.07710050630396597660e-11,
+                            part3 = 2.02226624879595063154e-21;
     template <class V>
     static QRNN_INLINE V sine(V r, V z) {
-        const V p = z * (z * (z * (z * (z * 1.58969099521155010221e-10 - 2.50507602534068634195e-08) + 2.75573137070700676789e-06) -
+        const V p = z * (z * (z * (z * (z * 1.58969099521155010221e-10 - 2.50507602534068634195e-08) +
+                                   2.75573137070700676789e-06) -
                               1.98412698298579493134e-04) +
                          8.33333333332248946124e-03) -
                     1.66666666666666324348e-01;
@@ -68,7 +70,8 @@ struct SinCos<double> {
     }
     template <class V>
     static QRNN_INLINE V cosine(V z) {
-        const V p = z * (z * (z * (z * (z * -1.13596475577881948265e-11 + 2.08757232129817482790e-09) - 2.75573143513906633035e-07) +
+        const V p = z * (z * (z * (z * (z * -1.13596475577881948265e-11 + 2.08757232129817482790e-09) -
+                                   2.75573143513906633035e-07) +
                               2.48015872894767294178e-05) -
                          1.38888888888741095749e-03) +
                     4.16666666666666019037e-02;
@@ -88,7 +91,8 @@ struct SinCos<float> {
     }
     template <class V>
     static QRNN_INLINE V cosine(V z) {
-        return 1.0f - z * (0.5f - z * (z * (z * 2.443315711809948e-5f - 1.388731625493765e-3f) + 4.166664568298827e-2f));
+        return 1.0f -
+               z * (0.5f - z * (z * (z * 2.443315711809948e-5f - 1.388731625493765e-3f) + 4.166664568298827e-2f));
     }
     static float slow_sine(float x) { return static_cast<float>(__builtin_sin(x)); }
     static float slow_cosine(float x) { return static_cast<float>(__builtin_cos(x)); }

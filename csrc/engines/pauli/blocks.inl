@@ -1,20 +1,22 @@
 // Dense blocks over lists of columns, forward and adjoint.
 //
 // Coefficients stay in registers (or in the first-level cache where there are more than registers) over the whole list;
-// a column's inputs lie at state[offset + block.in[c]], its outputs at state[offset' + block.out[r]]. Outputs may lie where
-// inputs lay: a column's inputs are all read before its outputs are written, so the state must not be `restrict`.
-// Forward: rows * cols multiply-adds a column. Adjoint: twice that.
+// a column's inputs lie at state + block.in[c], moved on by the column's first offset, its outputs at state +
+// block.out[r]. Outputs may lie where inputs lay: a column's inputs are all read before its outputs are written, so the
+// state must not be `restrict`. Forward: rows * cols multiply-adds a column. Adjoint: twice that.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
+template <class V>
+QRNN_INLINE V* moved(V* p, int64_t bytes) {
+    return reinterpret_cast<V*>(reinterpret_cast<int64_t>(p) + bytes);
+}
+
 template <class Real, int R, int C>
 QRNN_INLINE void load_coefficients(const Block& b, const VectorOf<Real>* registers, VectorOf<Real>* c) {
     for (int r = 0; r < R; ++r)
-        for (int k = 0; k < C; ++k) {
-            const int32_t id = b.coefficient[4 * r + k];
-            c[r * C + k] = id < 0 ? -registers[~id] : registers[id];
-        }
+        for (int k = 0; k < C; ++k) c[r * C + k] = registers[b.coefficient[4 * r + k]];
 }
 
 template <class Real, int R, int C, bool taped, bool accumulate>
@@ -23,7 +25,7 @@ void block_forward(const Block& b, const int32_t* columns, const VectorOf<Real>*
     using V = VectorOf<Real>;
     V c[R * C];
     load_coefficients<Real, R, C>(b, registers, c);
-    const V *in[C];
+    const V* in[C];
     V* out[R];
     for (int k = 0; k < C; ++k) in[k] = state + b.in[k];
     for (int r = 0; r < R; ++r) out[r] = state + b.out[r];
@@ -31,15 +33,15 @@ void block_forward(const Block& b, const int32_t* columns, const VectorOf<Real>*
     for (int column = 0; column < n; ++column) {
         const int64_t i = columns[2 * column], o = columns[2 * column + 1];
         V x[C], y[R];
-        for (int k = 0; k < C; ++k) x[k] = in[k][i];
+        for (int k = 0; k < C; ++k) x[k] = *moved(in[k], i);
         if constexpr (taped)
             for (int k = 0; k < C; ++k) tape[column * C + k] = x[k];
         for (int r = 0; r < R; ++r) {
             y[r] = c[r * C] * x[0];
             for (int k = 1; k < C; ++k) y[r] += c[r * C + k] * x[k];
-            if constexpr (accumulate) y[r] += out[r][o];
+            if constexpr (accumulate) y[r] += *moved(out[r], o);
         }
-        for (int r = 0; r < R; ++r) out[r][o] = y[r];
+        for (int r = 0; r < R; ++r) *moved(out[r], o) = y[r];
     }
 }
 
@@ -51,10 +53,7 @@ QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants
     using V = VectorOf<Real>;
     bool varies = false;
     for (int r = 0; r < N; ++r)
-        for (int k = 0; k < C; ++k) {
-            const int32_t id = b.coefficient[4 * (first + r) + k];
-            varies = varies || (id < 0 ? ~id : id) >= n_constants;
-        }
+        for (int k = 0; k < C; ++k) varies = varies || b.coefficient[4 * (first + r) + k] >= n_constants;
     if (!varies) return;
     V sum[N * C];
     for (int j = 0; j < N * C; ++j) sum[j] = V{};
@@ -66,18 +65,12 @@ QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants
         V x[C];
         for (int k = 0; k < C; ++k) x[k] = tape[column * C + k];
         for (int r = 0; r < N; ++r) {
-            const V y = out[r][o];
+            const V y = *moved(out[r], o);
             for (int k = 0; k < C; ++k) sum[r * C + k] += y * x[k];
         }
     }
     for (int r = 0; r < N; ++r)
-        for (int k = 0; k < C; ++k) {
-            const int32_t id = b.coefficient[4 * (first + r) + k];
-            if (id < 0)
-                grad[~id] -= sum[r * C + k];
-            else
-                grad[id] += sum[r * C + k];
-        }
+        for (int k = 0; k < C; ++k) grad[b.coefficient[4 * (first + r) + k]] += sum[r * C + k];
 }
 
 template <class Real, int R, int C>
@@ -100,34 +93,35 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
     for (int column = 0; column < n; ++column) {
         const int64_t i = columns[2 * column], o = columns[2 * column + 1];
         V y[R], x[C];
-        for (int r = 0; r < R; ++r) y[r] = out[r][o];
+        for (int r = 0; r < R; ++r) y[r] = *moved(out[r], o);
         for (int k = 0; k < C; ++k) {
             x[k] = c[k] * y[0];
             for (int r = 1; r < R; ++r) x[k] += c[r * C + k] * y[r];
-            if (accumulate >> k & 1) x[k] += in[k][i];
+            if (accumulate >> k & 1) x[k] += *moved(in[k], i);
         }
-        for (int k = 0; k < C; ++k) in[k][i] = x[k];
+        for (int k = 0; k < C; ++k) *moved(in[k], i) = x[k];
     }
 }
 
-#define QRNN_FOR_SHAPES(CASE) \
-    CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) \
-    CASE(3, 1) CASE(3, 2) CASE(3, 3) CASE(3, 4) CASE(4, 1) CASE(4, 2) CASE(4, 3) CASE(4, 4)
+#define QRNN_FOR_SHAPES(CASE)                                                                                     \
+    CASE(1, 1)                                                                                                    \
+    CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) CASE(3, 1) CASE(3, 2) CASE(3, 3) \
+        CASE(3, 4) CASE(4, 1) CASE(4, 2) CASE(4, 3) CASE(4, 4)
 
 template <class Real, bool taped>
-void blocks_forward(const PauliProgram& p, const BlockList& list, const VectorOf<Real>* registers, VectorOf<Real>* state,
-                    VectorOf<Real>* tape) {
+void blocks_forward(const PauliProgram& p, const BlockList& list, const VectorOf<Real>* registers,
+                    VectorOf<Real>* state, VectorOf<Real>* tape) {
     for (int i = 0; i < list.n_blocks; ++i) {
         const Block& b = list.blocks[i];
         const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
         VectorOf<Real>* place = taped ? tape + b.tape : tape;
         switch (8 * b.rows + b.cols) {
-#define CASE(R, C)                                                                               \
-    case 8 * R + C:                                                                              \
-        if (b.accumulate)                                                                        \
-            block_forward<Real, R, C, taped, true>(b, columns, registers, state, place);         \
-        else                                                                                     \
-            block_forward<Real, R, C, taped, false>(b, columns, registers, state, place);        \
+#define CASE(R, C)                                                                        \
+    case 8 * R + C:                                                                       \
+        if (b.accumulate)                                                                 \
+            block_forward<Real, R, C, taped, true>(b, columns, registers, state, place);  \
+        else                                                                              \
+            block_forward<Real, R, C, taped, false>(b, columns, registers, state, place); \
         break;
             QRNN_FOR_SHAPES(CASE)
 #undef CASE
@@ -138,15 +132,15 @@ void blocks_forward(const PauliProgram& p, const BlockList& list, const VectorOf
 
 // Without a tape only the state's adjoint is carried: for lists whose coefficients are constants.
 template <class Real>
-void blocks_adjoint(const PauliProgram& p, const BlockList& list, const VectorOf<Real>* registers, VectorOf<Real>* adjoint,
-                    const VectorOf<Real>* tape, VectorOf<Real>* grad) {
+void blocks_adjoint(const PauliProgram& p, const BlockList& list, const VectorOf<Real>* registers,
+                    VectorOf<Real>* adjoint, const VectorOf<Real>* tape, VectorOf<Real>* grad) {
     for (int i = list.n_blocks; i-- > 0;) {
         const Block& b = list.blocks[i];
         const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
         switch (8 * b.rows + b.cols) {
-#define CASE(R, C)                                                                                              \
-    case 8 * R + C:                                                                                             \
-        block_adjoint<Real, R, C>(b, columns, p.n_constants, registers, adjoint, tape + b.tape, grad);          \
+#define CASE(R, C)                                                                                     \
+    case 8 * R + C:                                                                                    \
+        block_adjoint<Real, R, C>(b, columns, p.n_constants, registers, adjoint, tape + b.tape, grad); \
         break;
             QRNN_FOR_SHAPES(CASE)
 #undef CASE

@@ -6,36 +6,38 @@ namespace {
 template <class Real, int N, int mask>
 void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
     for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
-        VectorOf<Real> sum = reg[o[1]] * reg[o[2]];
+        VectorOf<Real> sum = *moved(reg, o[1]) * *moved(reg, o[2]);
+        if (mask & 1) sum = -sum;
         for (int t = 1; t < N; ++t)
             if (mask >> t & 1)
-                sum -= reg[o[1 + 2 * t]] * reg[o[2 + 2 * t]];
+                sum -= *moved(reg, o[1 + 2 * t]) * *moved(reg, o[2 + 2 * t]);
             else
-                sum += reg[o[1 + 2 * t]] * reg[o[2 + 2 * t]];
-        reg[o[0]] = sum;
+                sum += *moved(reg, o[1 + 2 * t]) * *moved(reg, o[2 + 2 * t]);
+        *moved(reg, o[0]) = sum;
     }
 }
 
 template <class Real, int N, int mask>
 void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
     for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
-        const VectorOf<Real> g = grad[o[0]];
+        const VectorOf<Real> g = *moved(grad, o[0]);
         for (int t = 0; t < N; ++t) {
             const int32_t a = o[1 + 2 * t], b = o[2 + 2 * t];
             if (mask >> t & 1) {
-                grad[a] -= g * reg[b];
-                grad[b] -= g * reg[a];
+                *moved(grad, a) -= g * *moved(reg, b);
+                *moved(grad, b) -= g * *moved(reg, a);
             } else {
-                grad[a] += g * reg[b];
-                grad[b] += g * reg[a];
+                *moved(grad, a) += g * *moved(reg, b);
+                *moved(grad, b) += g * *moved(reg, a);
             }
         }
     }
 }
 
-#define QRNN_FOR_SUMS(CASE) \
-    CASE(1, 0) CASE(2, 0) CASE(2, 2) CASE(3, 0) CASE(3, 2) CASE(3, 4) CASE(3, 6) \
-    CASE(4, 0) CASE(4, 2) CASE(4, 4) CASE(4, 6) CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
+#define QRNN_FOR_SUMS(CASE)                                                                                       \
+    CASE(1, 0)                                                                                                    \
+    CASE(1, 1) CASE(2, 0) CASE(2, 2) CASE(3, 0) CASE(3, 2) CASE(3, 4) CASE(3, 6) CASE(4, 0) CASE(4, 2) CASE(4, 4) \
+        CASE(4, 6) CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
 
 // Also returns 0 times the sum of all angles: zero, or NaN in the lanes that hold an angle which is not finite.
 template <class Real>
@@ -65,24 +67,32 @@ VectorOf<Real> coefficients_forward(const PauliProgram& p, const VectorOf<Real>*
     for (int i = 0; i < p.n_segments; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask) \
-    case 16 * N + mask: segment_forward<Real, N, mask>(p.operands + s.begin, s.n, reg); break;
+#define CASE(N, mask)                                                   \
+    case 16 * N + mask:                                                 \
+        segment_forward<Real, N, mask>(p.operands + s.begin, s.n, reg); \
+        break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
         }
     }
-    V poison{};
-    for (int i = 0; i < p.n_angles; ++i) poison += angles[i] * Real(0);
-    return poison;
+    V poison[4] = {};  // four sums, so that additions do not wait for each other
+    int i = 0;
+    for (; i + 4 <= p.n_angles; i += 4)
+        for (int j = 0; j < 4; ++j) poison[j] += angles[i + j] * Real(0);
+    for (; i < p.n_angles; ++i) poison[0] += angles[i] * Real(0);
+    return (poison[0] + poison[1]) + (poison[2] + poison[3]);
 }
 
 template <class Real>
-void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, VectorOf<Real>* grad, VectorOf<Real>* grad_angles) {
+void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, VectorOf<Real>* grad,
+                          VectorOf<Real>* grad_angles) {
     for (int i = p.n_segments; i-- > 0;) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask) \
-    case 16 * N + mask: segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, reg, grad); break;
+#define CASE(N, mask)                                                         \
+    case 16 * N + mask:                                                       \
+        segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, reg, grad); \
+        break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
         }

@@ -15,12 +15,12 @@ namespace qrnn {
 template <class Real>
 struct PauliGroup {
     const PauliProgram* program;
-    Real* workspace;          // workspace_size() numbers, aligned to 64 bytes
-    std::int64_t n_steps;     // T: steps between two sequences' first angles
-    std::int32_t n_sequences; // 1 .. lanes
+    Real* workspace;           // workspace_size() numbers, aligned to 64 bytes
+    std::int64_t n_steps;      // T: steps between two sequences' first angles
+    std::int32_t n_sequences;  // 1 .. lanes
     const Real* angles;
-    Real* probabilities;      // may be null in the adjoint pass
-    Real* kept;               // kept_size() numbers per step where an adjoint pass will follow, else null
+    Real* probabilities;  // may be null in the adjoint pass
+    Real* kept;           // kept_size() numbers per step where an adjoint pass will follow, else null
 };
 
 template <class Real>

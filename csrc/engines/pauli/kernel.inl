@@ -13,7 +13,7 @@ namespace {
 template <class Real>
 struct Workspace {
     using V = VectorOf<Real>;
-    V *state, *registers, *angles, *outcome, *density;         // forward
+    V *state, *registers, *angles, *outcome, *density;                // forward
     V *adjoint, *grad_registers, *grad_angles, *grad_carried, *tape;  // adjoint
     int64_t size;
 
@@ -31,7 +31,7 @@ struct Workspace {
         registers = take(p.n_registers);
         angles = take(p.n_angles);
         outcome = take(int64_t{1} << p.n_outcome);
-        density = take(2 * n_memory);
+        density = take(4 * n_memory);
         adjoint = with_adjoint ? take(p.n_places) : nullptr;
         grad_registers = with_adjoint ? take(p.n_registers) : nullptr;
         grad_angles = with_adjoint ? take(p.n_angles) : nullptr;
@@ -99,15 +99,13 @@ template <class Real>
 void read_density(const PauliGroup<Real>& g, const Real* memory, VectorOf<Real>* density, VectorOf<Real>* out) {
     const int m = g.program->n_memory;
     const int64_t dim = int64_t{1} << m, size = dim * dim;
+    VectorOf<Real>* rows = density + 2 * size;
+    load_rows<Real>(memory, 2 * size, g.n_sequences, static_cast<int>(2 * size), rows);
     for (int64_t i = 0; i < dim; ++i)
         for (int64_t j = 0; j < dim; ++j) {
             const int64_t at = 2 * spread(i) + spread(j);
-            for (int l = 0; l < Lanes<Real>::n; ++l) {
-                const int64_t sequence = l < g.n_sequences ? l : g.n_sequences - 1;
-                const Real* element = memory + 2 * (sequence * size + i * dim + j);
-                density[at][l] = element[0];
-                density[size + at][l] = element[1];
-            }
+            density[at] = rows[2 * (i * dim + j)];
+            density[size + at] = rows[2 * (i * dim + j) + 1];
         }
     to_pauli(density, density + size, m);
     for (int64_t i = 0; i < size; ++i) out[i] = density[i];
@@ -115,11 +113,13 @@ void read_density(const PauliGroup<Real>& g, const Real* memory, VectorOf<Real>*
 
 // sum_P v_P P, times `factor`.
 template <class Real>
-void write_density(const PauliGroup<Real>& g, const VectorOf<Real>* pauli, Real factor, VectorOf<Real>* density, Real* memory) {
+void write_density(const PauliGroup<Real>& g, const VectorOf<Real>* pauli, Real factor, VectorOf<Real>* density,
+                   Real* memory) {
     const int m = g.program->n_memory;
     const int64_t dim = int64_t{1} << m, size = dim * dim;
     // A sequence that met an angle which is not finite has lost its trace; no part of its matrix may look sound.
     const VectorOf<Real> poison = pauli[0] * Real(0);
+    VectorOf<Real>* rows = density + 2 * size;
     for (int64_t i = 0; i < size; ++i) {
         density[i] = pauli[i] * factor + poison;
         density[size + i] = poison;
@@ -128,12 +128,10 @@ void write_density(const PauliGroup<Real>& g, const VectorOf<Real>* pauli, Real 
     for (int64_t i = 0; i < dim; ++i)
         for (int64_t j = 0; j < dim; ++j) {
             const int64_t at = 2 * spread(i) + spread(j);
-            for (int l = 0; l < g.n_sequences; ++l) {
-                Real* element = memory + 2 * (l * size + i * dim + j);
-                element[0] = density[at][l];
-                element[1] = density[size + at][l];
-            }
+            rows[2 * (i * dim + j)] = density[at];
+            rows[2 * (i * dim + j) + 1] = density[size + at];
         }
+    store_rows<Real>(memory, 2 * size, g.n_sequences, static_cast<int>(2 * size), rows);
 }
 
 // ---- Forward.
@@ -147,12 +145,15 @@ void begin(const PauliGroup<Real>& g, const Real* memory) {
     } else {
         for (int64_t i = 0; i < size; ++i) {
             bool only_i_and_z = true;
-            for (int q = 0; q < p.n_memory; ++q) only_i_and_z = only_i_and_z && ((i >> 2 * q & 3) == 0 || (i >> 2 * q & 3) == 3);
+            for (int q = 0; q < p.n_memory; ++q)
+                only_i_and_z = only_i_and_z && ((i >> 2 * q & 3) == 0 || (i >> 2 * q & 3) == 3);
             w.state[i] = splat<Real>(only_i_and_z ? 1 : 0);
         }
     }
-    for (int i = 0; i < p.n_constants; ++i) w.registers[p.constants[i].reg] = splat<Real>(static_cast<Real>(p.constants[i].value));
-    for (int k = 0; k < p.n_carried; ++k) w.registers[p.carried_in + k] = splat<Real>(static_cast<Real>(p.carried_start[k]));
+    for (int i = 0; i < p.n_constants; ++i)
+        w.registers[p.constants[i].reg] = splat<Real>(static_cast<Real>(p.constants[i].value));
+    for (int k = 0; k < p.n_carried; ++k)
+        w.registers[p.carried_in + k] = splat<Real>(static_cast<Real>(p.carried_start[k]));
 }
 
 // r 2^r additions.
@@ -170,10 +171,7 @@ void walsh(V* x, int n_bits) {
 
 template <class Real>
 void carry_on(const PauliProgram& p, VectorOf<Real>* registers) {
-    for (int k = 0; k < p.n_carried; ++k) {
-        const int32_t id = p.carried_out[k];
-        registers[p.carried_in + k] = id < 0 ? -registers[~id] : registers[id];
-    }
+    for (int k = 0; k < p.n_carried; ++k) registers[p.carried_in + k] = registers[p.carried_out[k]];
 }
 
 template <class Real>
@@ -194,9 +192,11 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
         w.state[0] += coefficients_forward<Real>(p, w.angles, w.registers);
         blocks_forward<Real, false>(p, p.step, w.registers, w.state, nullptr);
         if (g.probabilities) {
-            for (int j = 0; j < n_outcomes; ++j) w.outcome[j] = p.outcomes[j] < 0 ? V{} : w.state[p.outcomes[j]] * weight;
+            for (int j = 0; j < n_outcomes; ++j)
+                w.outcome[j] = p.outcomes[j] < 0 ? V{} : w.state[p.outcomes[j]] * weight;
             walsh(w.outcome, p.n_outcome);
-            store_rows<Real>(g.probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes, w.outcome);
+            store_rows<Real>(g.probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes,
+                             w.outcome);
         }
         blocks_forward<Real, false>(p, p.restore, w.registers, w.state, nullptr);
         carry_on<Real>(p, w.registers);
@@ -232,7 +232,8 @@ void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
 
 // Per step: the step again, kept on the tape, then its transpose; three times the multiply-adds of forward().
 template <class Real>
-void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real* grad_probabilities, Real* grad_angles) {
+void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real* grad_probabilities,
+             Real* grad_angles) {
     using V = VectorOf<Real>;
     const PauliProgram& p = *g.program;
     const Workspace<Real> w(p, g.workspace, true);
@@ -248,15 +249,10 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
         blocks_forward<Real, true>(p, p.step, w.registers, w.state, w.tape);
 
         for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
-        for (int k = 0; k < p.n_carried; ++k) {
-            const int32_t id = p.carried_out[k];
-            if (id < 0)
-                w.grad_registers[~id] -= w.grad_carried[k];
-            else
-                w.grad_registers[id] += w.grad_carried[k];
-        }
+        for (int k = 0; k < p.n_carried; ++k) w.grad_registers[p.carried_out[k]] += w.grad_carried[k];
         blocks_adjoint<Real>(p, p.restore, w.registers, w.adjoint, w.tape, w.grad_registers);
-        load_rows<Real>(grad_probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes, w.outcome);
+        load_rows<Real>(grad_probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes,
+                        w.outcome);
         walsh(w.outcome, p.n_outcome);
         for (int j = 0; j < n_outcomes; ++j) {
             const int32_t place = p.outcomes[j];
@@ -266,7 +262,8 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
         blocks_adjoint<Real>(p, p.step, w.registers, w.adjoint, w.tape, w.grad_registers);
         coefficients_adjoint<Real>(p, w.registers, w.grad_registers, w.grad_angles);
         for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.grad_registers[p.carried_in + k];
-        store_rows<Real>(grad_angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.grad_angles);
+        store_rows<Real>(grad_angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles,
+                         w.grad_angles);
     }
 }
 
@@ -278,8 +275,8 @@ void adjoint_finish(const PauliGroup<Real>& g, Real* grad_memory) {
 
 template <class Real>
 constexpr PauliKernel<Real> make_kernel(const char* name) {
-    return {name,          Lanes<Real>::n, workspace_size<Real>, kept_size<Real>, begin<Real>,         forward<Real>,
-            finish<Real>, adjoint_begin<Real>, adjoint<Real>,    adjoint_finish<Real>};
+    return {name,          Lanes<Real>::n, workspace_size<Real>, kept_size<Real>, begin<Real>,
+            forward<Real>, finish<Real>,   adjoint_begin<Real>,  adjoint<Real>,   adjoint_finish<Real>};
 }
 
 }  // namespace

@@ -83,8 +83,8 @@ void check_memory(double bytes, const char* what, const char* way_out) {
                                 gigabytes(memory_limit()) + " (half of this machine's); " + way_out);
 }
 
-// How the groups of a batch are handed out: batches of groups small enough that a slice lasts about a tenth of a second, and,
-// where even one group per thread lasts longer, slices of steps.
+// How the groups of a batch are handed out: batches of groups small enough that a slice lasts about a tenth of a
+// second, and, where even one group per thread lasts longer, slices of steps.
 struct Slicing {
     std::int64_t n_groups, groups_at_once, steps_at_once;
     int slots;
@@ -113,7 +113,8 @@ PauliGroup<Real> make_group(const Plan& plan, const Batch<Real>& batch, int lane
 }  // namespace
 
 double memory_limit() {
-    static const double limit = 0.5 * static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+    static const double limit =
+        0.5 * static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
     return limit;
 }
 
@@ -157,7 +158,8 @@ void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const 
     const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 4);
     const std::int64_t workspace = kernel.workspace_size(plan.program(), true);
     const std::int64_t kept = kernel.kept_size(plan.program()) * std::max<std::int64_t>(1, batch.n_steps);
-    check_memory(static_cast<double>(workspace + kept) * slicing.slots * sizeof(Real), "the adjoint pass, which keeps one memory per step,",
+    check_memory(static_cast<double>(workspace + kept) * slicing.slots * sizeof(Real),
+                 "the adjoint pass, which keeps one memory per step,",
                  "cut the sequence into pieces and hand the memory on, use fewer threads, or float32");
     AlignedArray<Real> workspaces(workspace * slicing.slots), keeps(kept * slicing.slots);
     const std::int64_t density = std::int64_t{2} << 2 * plan.n_memory(), outcomes = std::int64_t{1} << plan.n_outcome();
@@ -165,7 +167,8 @@ void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const 
     for (std::int64_t g0 = 0; g0 < slicing.n_groups; g0 += slicing.groups_at_once) {
         const std::int64_t g1 = std::min(slicing.n_groups, g0 + slicing.groups_at_once);
         // Forward slices, then the same slices backward; where a slice holds all steps, both in one go.
-        const std::int64_t n_slices = std::max<std::int64_t>(1, (batch.n_steps + slicing.steps_at_once - 1) / slicing.steps_at_once);
+        const std::int64_t n_slices =
+            std::max<std::int64_t>(1, (batch.n_steps + slicing.steps_at_once - 1) / slicing.steps_at_once);
         const auto run = [&](std::int64_t slice, bool forward, bool backward) {
             const std::int64_t first = slice * slicing.steps_at_once;
             const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
@@ -180,7 +183,8 @@ void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const 
                         kernel.forward(g, first, last);
                     }
                     if (backward) {
-                        if (last == batch.n_steps) kernel.adjoint_begin(g, grad_memory_out ? grad_memory_out + sequence * density : nullptr);
+                        if (last == batch.n_steps)
+                            kernel.adjoint_begin(g, grad_memory_out ? grad_memory_out + sequence * density : nullptr);
                         kernel.adjoint(g, first, last, grad_probabilities + sequence * batch.n_steps * outcomes,
                                        grad_angles + sequence * batch.n_steps * plan.n_angles());
                         if (first == 0) kernel.adjoint_finish(g, grad_memory + sequence * density);
@@ -197,7 +201,9 @@ void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const 
 
 template void run_forward(const Plan&, const Batch<float>&, int, float*, float*, const Poll&);
 template void run_forward(const Plan&, const Batch<double>&, int, double*, double*, const Poll&);
-template void run_adjoint(const Plan&, const Batch<float>&, int, const float*, const float*, float*, float*, const Poll&);
-template void run_adjoint(const Plan&, const Batch<double>&, int, const double*, const double*, double*, double*, const Poll&);
+template void run_adjoint(const Plan&, const Batch<float>&, int, const float*, const float*, float*, float*,
+                          const Poll&);
+template void run_adjoint(const Plan&, const Batch<double>&, int, const double*, const double*, double*, double*,
+                          const Poll&);
 
 }  // namespace qrnn
