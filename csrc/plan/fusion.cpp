@@ -69,11 +69,24 @@ class Fusion {
 
     void run() {
         order_ = schedule(groups_);
+        // Whole lives of wires first: merging neighbours may pay off as long as the wire is there, and stand in the way
+        // of getting rid of it.
+        merge_while_cheaper(&Fusion::lives);
+        merge_while_cheaper(&Fusion::neighbours);
+        write_back();
+    }
+
+  private:
+    // An external matrix of 4^3 columns is the largest worth multiplying out.
+    static constexpr int max_wires = 3;
+    using Candidates = std::set<std::vector<int>>;
+
+    void merge_while_cheaper(Candidates (Fusion::*candidates)() const) {
         double cost = total_cost(groups_, order_);
         while (true) {
             std::vector<Group> best;
             double best_cost = cost;
-            for (const std::vector<int>& candidate : candidates()) {
+            for (const std::vector<int>& candidate : (this->*candidates)()) {
                 std::vector<Group> merged = merge(candidate);
                 if (merged.empty()) continue;
                 const double c = total_cost(merged, schedule(merged));
@@ -82,31 +95,39 @@ class Fusion {
                     best = std::move(merged);
                 }
             }
-            if (best.empty()) break;
+            if (best.empty()) return;
             groups_ = std::move(best);
             order_ = schedule(groups_);
             cost = best_cost;
         }
-        write_back();
     }
 
-  private:
-    // An external matrix of 4^3 columns is the largest worth multiplying out.
-    static constexpr int max_wires = 3;
+    std::vector<int> touching(int wire) const {
+        std::vector<int> found;
+        for (size_t g = 0; g < groups_.size(); ++g)
+            if (groups_[g].pattern.touches(wire)) found.push_back(static_cast<int>(g));
+        return found;
+    }
 
-    std::vector<std::vector<int>> candidates() const {
-        std::set<std::vector<int>> found;
-        const int n = static_cast<int>(groups_.size());
-        const int n_wires = static_cast<int>(program_.is_bit.size());
-        for (int w = 0; w < n_wires; ++w) {
-            std::vector<int> life;
-            for (int g = 0; g < n; ++g)
-                if (groups_[g].pattern.touches(w)) life.push_back(g);
-            for (size_t i = 0; i + 1 < life.size(); ++i) found.insert({life[i], life[i + 1]});
+    // All that happens to a wire which begins and ends within the step.
+    Candidates lives() const {
+        Candidates found;
+        for (int w = 0; w < static_cast<int>(program_.is_bit.size()); ++w) {
             const bool is_local = position(program_.memory_in, w) < 0 && position(program_.memory_out, w) < 0;
-            if (life.size() > 2 && is_local && !program_.is_bit[w]) found.insert(life);
+            const std::vector<int> life = touching(w);
+            if (is_local && !program_.is_bit[w] && life.size() > 1) found.insert(life);
         }
-        return {found.begin(), found.end()};
+        return found;
+    }
+
+    // Two groups that follow each other on a wire.
+    Candidates neighbours() const {
+        Candidates found;
+        for (int w = 0; w < static_cast<int>(program_.is_bit.size()); ++w) {
+            const std::vector<int> life = touching(w);
+            for (size_t i = 0; i + 1 < life.size(); ++i) found.insert({life[i], life[i + 1]});
+        }
+        return found;
     }
 
     // The groups with those in `chosen`, and all that lie on a path between two of them, made one; empty where the

@@ -76,6 +76,7 @@ void for_each_context(const WireProgram& program, const Superop& op, const Stage
 // ---- Places: a range allocator over the state.
 class Places {
   public:
+    // First of n neighbouring places.
     std::int32_t take(std::int32_t n) {
         for (auto it = free_.begin(); it != free_.end(); ++it) {
             if (it->second < n) continue;
@@ -115,11 +116,16 @@ class Places {
 // ---- One op's work for all contexts that need the same rows of it and offer the same columns.
 struct BlockTemplate {
     std::vector<int> rows, cols;  // local indices
-    bool in_place;                // outputs take the places of inputs, replaced[i] naming the column; -1: a new place
-    std::vector<int> replaced;
     bool accumulate;
     int adjoint_accumulate;
     std::vector<Value> coefficients;
+};
+
+// Where an output goes: to a new place, at once to the place of the input column `column`, or there by way of a new
+// place.
+struct Target {
+    enum { fresh, in_place, by_copy } kind = fresh;
+    int column = -1;
 };
 
 struct Alias {
@@ -127,8 +133,9 @@ struct Alias {
 };
 
 struct OpTemplate {
-    std::vector<Alias> aliases;  // outputs that are inputs
-    std::vector<BlockTemplate> blocks;
+    std::vector<Alias> aliases;         // outputs that are inputs
+    std::map<int, Target> targets;      // by row, for all other outputs
+    std::vector<BlockTemplate> blocks;  // in the order in which they run
 };
 
 constexpr int block_size = 4;
@@ -161,7 +168,9 @@ class TemplateBuilder {
         bool is_alias = false;
     };
 
-    // The local input index with the same Pauli digits as an output row; -1 where a wire begins or a bit is set.
+    // The local input index with the same Pauli digits as an output row; no_label where a bit is set or a new wire is
+    // not I.
+    static constexpr int no_label = -1;
     int label(const Row& row) const { return row_labels_[row.index]; }
 
     void find_aliases() {
@@ -216,39 +225,46 @@ class TemplateBuilder {
         return cols;
     }
 
-    // Outputs at new places first, at most four rows at a time; last the rows that keep their label, in place.
+    // Outputs take the places of inputs where they can, so that the state stays compact and in order: rows of the same
+    // label first, other rows without a set bit in what places are left. Up to four such rows on up to four columns are
+    // written in place, by the component's last block; more of them go through new places and are copied.
     void add_component(const std::vector<int>& component) {
-        std::vector<const Row*> keep, fresh;
-        for (int i : component) {
-            const Row& row = rows_[i];
-            const bool keeps = label(row) >= 0 && !aliased(label(row));
-            (keeps ? keep : fresh).push_back(&row);
-        }
-        const std::vector<int> keep_cols = columns_of(keep);
-        const auto has_label = [&](const Row* row) {
-            return std::find(keep_cols.begin(), keep_cols.end(), label(*row)) != keep_cols.end();
-        };
-        if (keep.size() > block_size || keep_cols.size() > block_size ||
-            !std::all_of(keep.begin(), keep.end(), has_label)) {
-            fresh.insert(fresh.end(), keep.begin(), keep.end());
-            keep.clear();
-        }
-        for (size_t i = 0; i < fresh.size(); i += block_size) {
-            const std::vector<const Row*> chunk(fresh.begin() + i,
-                                                fresh.begin() + std::min(fresh.size(), i + block_size));
-            const std::vector<int> cols = columns_of(chunk);
-            for (size_t c = 0; c == 0 || c < cols.size(); c += block_size)
-                add_block(chunk, {cols.begin() + c, cols.begin() + std::min(cols.size(), c + block_size)}, false,
-                          c > 0);
-        }
-        if (!keep.empty()) add_block(keep, keep_cols, true, false);
+        std::vector<const Row*> all, staying, fresh;
+        for (int i : component) all.push_back(&rows_[i]);
+        std::vector<int> free_cols = columns_of(all);
+        std::erase_if(free_cols, [&](int col) { return aliased(col); });
+        std::map<int, int> replaced;
+        for (const bool same_label : {true, false})
+            for (const Row* row : all) {
+                if (replaced.count(row->index) || label(*row) == no_label || free_cols.empty()) continue;
+                const auto at =
+                    same_label ? std::find(free_cols.begin(), free_cols.end(), label(*row)) : free_cols.begin();
+                if (at == free_cols.end()) continue;
+                replaced[row->index] = *at;
+                free_cols.erase(at);
+            }
+        for (const Row* row : all) (replaced.count(row->index) ? staying : fresh).push_back(row);
+        const bool small = staying.size() <= block_size && columns_of(staying).size() <= block_size;
+        for (const auto& [row, col] : replaced)
+            result_.targets[row] = {small ? Target::in_place : Target::by_copy, col};
+        for (const Row* row : fresh) result_.targets[row->index] = {};
+        add_blocks(fresh);
+        add_blocks(staying);
     }
 
-    void add_block(const std::vector<const Row*>& rows, const std::vector<int>& cols, bool in_place, bool accumulate) {
-        BlockTemplate block{{}, cols, in_place, {}, accumulate, 0, {}};
+    void add_blocks(const std::vector<const Row*>& rows) {
+        for (size_t i = 0; i < rows.size(); i += block_size) {
+            const std::vector<const Row*> chunk(rows.begin() + i, rows.begin() + std::min(rows.size(), i + block_size));
+            const std::vector<int> cols = columns_of(chunk);
+            for (size_t c = 0; c < cols.size(); c += block_size)
+                add_block(chunk, {cols.begin() + c, cols.begin() + std::min(cols.size(), c + block_size)}, c > 0);
+        }
+    }
+
+    void add_block(const std::vector<const Row*>& rows, const std::vector<int>& cols, bool accumulate) {
+        BlockTemplate block{{}, cols, accumulate, 0, {}};
         for (const Row* row : rows) {
             block.rows.push_back(row->index);
-            block.replaced.push_back(in_place ? label(*row) : -1);
             for (int col : cols) {
                 const auto entry = std::find_if(row->entries.begin(), row->entries.end(),
                                                 [&](const auto& e) { return e.first == col; });
@@ -380,14 +396,15 @@ class LayoutBuilder {
         }
     }
 
+    struct Context {
+        std::int64_t before, after;  // base indices
+    };
+
     void place_op(size_t i) {
         const Superop& op = program_.ops[i];
         const Stage &before = stages_[i], &after = stages_[i + 1];
         const auto in = local_offsets(program_, before, op.in), out = local_offsets(program_, after, op.out);
 
-        struct Context {
-            std::int64_t before, after;
-        };
         std::map<std::string, std::vector<Context>> groups;
         std::string key(op.rows.size() + in.size(), '0');
         for_each_context(program_, op, before, after, [&](std::int64_t b, std::int64_t a) {
@@ -411,29 +428,50 @@ class LayoutBuilder {
                     next_place[context.after + out[alias.row]] = place_[context.before + in[alias.col]];
                     kept[context.before + in[alias.col]] = 1;
                 }
-            for (const BlockTemplate& block : made.blocks) {
-                for (size_t r = 0; r < block.rows.size() && !block.accumulate; ++r) {
-                    const std::int32_t start =
-                        block.in_place ? 0 : places_.take(static_cast<std::int32_t>(contexts.size()));
-                    for (size_t k = 0; k < contexts.size(); ++k) {
-                        const std::int64_t input = block.in_place ? contexts[k].before + in[block.replaced[r]] : 0;
-                        next_place[contexts[k].after + out[block.rows[r]]] =
-                            block.in_place ? place_[input] : start + static_cast<std::int32_t>(k);
-                        if (block.in_place) kept[input] = 1;
-                    }
-                }
-                std::vector<std::vector<std::int32_t>> inputs(contexts.size()), outputs(contexts.size());
-                for (size_t k = 0; k < contexts.size(); ++k) {
-                    for (int col : block.cols) inputs[k].push_back(place_[contexts[k].before + in[col]]);
-                    for (int row : block.rows) outputs[k].push_back(next_place[contexts[k].after + out[row]]);
-                }
-                emit(result_.step, block, inputs, outputs);
-            }
+            place_blocks(made, contexts, in, out, next_place, kept);
         }
         for (std::int64_t index = 0; index < before.size; ++index)
             if (place_[index] >= n_memory_places() && !kept[index]) places_.give_back(place_[index]);
         place_ = std::move(next_place);
     }
+
+    void place_blocks(const OpTemplate& made, const std::vector<Context>& contexts, const std::vector<std::int64_t>& in,
+                      const std::vector<std::int64_t>& out, std::vector<std::int32_t>& next_place,
+                      std::vector<char>& kept) {
+        const auto n = static_cast<std::int32_t>(contexts.size());
+        std::map<int, std::int32_t> start;  // new places, by row
+        for (const auto& [row, target] : made.targets) {
+            if (target.kind != Target::in_place) start[row] = places_.take(n);
+            for (std::int32_t k = 0; k < n; ++k) {
+                const std::int64_t input = target.kind == Target::fresh ? 0 : contexts[k].before + in[target.column];
+                next_place[contexts[k].after + out[row]] =
+                    target.kind == Target::fresh ? start[row] + k : place_[input];
+                if (target.kind != Target::fresh) kept[input] = 1;
+            }
+        }
+        std::vector<std::vector<std::int32_t>> inputs(n), outputs(n);
+        for (const BlockTemplate& block : made.blocks) {
+            for (std::int32_t k = 0; k < n; ++k) {
+                inputs[k].clear();
+                outputs[k].clear();
+                for (int col : block.cols) inputs[k].push_back(place_[contexts[k].before + in[col]]);
+                for (int row : block.rows)
+                    outputs[k].push_back(start.count(row) ? start[row] + k : next_place[contexts[k].after + out[row]]);
+            }
+            emit(result_.step, block, inputs, outputs);
+        }
+        std::vector<std::vector<std::int32_t>> sources, homes;
+        for (const auto& [row, target] : made.targets)
+            for (std::int32_t k = 0; target.kind == Target::by_copy && k < n; ++k) {
+                sources.push_back({start[row] + k});
+                homes.push_back({next_place[contexts[k].after + out[row]]});
+            }
+        if (sources.empty()) return;
+        emit(result_.step, copy_block(), sources, homes);
+        for (const auto& source : sources) places_.give_back(source[0]);
+    }
+
+    static BlockTemplate copy_block() { return {{0}, {0}, false, 0, {Expressions::constant(1)}}; }
 
     // Places of the memory are never handed to anything else: they hold it again at the end of the step.
     std::int32_t n_memory_places() const { return std::int32_t{1} << 2 * program_.memory_in.size(); }
@@ -509,9 +547,8 @@ class LayoutBuilder {
         const std::int32_t start = places_.take(static_cast<std::int32_t>(sources.size()));
         std::vector<std::vector<std::int32_t>> between;
         for (size_t i = 0; i < sources.size(); ++i) between.push_back({start + static_cast<std::int32_t>(i)});
-        const BlockTemplate copy{{0}, {0}, false, {-1}, false, 0, {Expressions::constant(1)}};
-        emit(result_.restore, copy, sources, between);
-        emit(result_.restore, copy, between, targets);
+        emit(result_.restore, copy_block(), sources, between);
+        emit(result_.restore, copy_block(), between, targets);
     }
 
     const WireProgram& program_;
