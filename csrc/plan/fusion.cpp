@@ -1,8 +1,8 @@
 #include "plan/fusion.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
-#include <numeric>
+#include <map>
 #include <set>
 
 namespace qrnn {
@@ -202,26 +202,58 @@ class Fusion {
         return order;
     }
 
-    // Multiply-adds of one step, estimated: entries that need arithmetic times the columns of the other live wires, the
-    // rows of an outcome (a bit in Z) left out because they reach the traced state only; plus making the entries, which
-    // goes through an instruction list and costs more per operation.
+    // Multiply-adds of one step, estimated: what the blocks of each op cost times the columns of the other live wires,
+    // plus making the entries, which goes through an instruction list and costs more per operation.
     double total_cost(const std::vector<Group>& groups, const std::vector<int>& order) const {
         constexpr double entry_cost = 4;
         int live = static_cast<int>(program_.memory_in.size());
         double cost = 0;
         for (int g : order) {
             const PatternOp& op = groups[g].pattern;
-            double work = 0;
-            for (size_t row = 0; row < op.rows.size(); ++row) {
-                bool is_outcome = false;
-                for (size_t j = 0; j < op.out.size(); ++j)
-                    is_outcome = is_outcome || (program_.is_bit[op.out[j]] && (row >> 2 * j & 3) != 0);
-                const auto& entries = op.rows[row].entries;
-                const bool passes = entries.size() == 1 && entries[0].second.kind == Pattern::one;
-                if (!is_outcome && !passes && !entries.empty()) work += static_cast<double>(entries.size()) + 1;
-            }
-            cost += work * std::pow(4.0, live - quantum_wires(op.in)) + entry_cost * groups[g].products;
+            cost += column_cost(op) * std::pow(4.0, live - quantum_wires(op.in)) + entry_cost * groups[g].products;
             live += live_change(op);
+        }
+        return cost;
+    }
+
+    // Rows of an outcome (a bit in Z) are left out because they reach the traced state only.
+    bool is_outcome(const PatternOp& op, size_t row) const {
+        for (size_t j = 0; j < op.out.size(); ++j)
+            if (program_.is_bit[op.out[j]] && (row >> 2 * j & 3) != 0) return true;
+        return false;
+    }
+
+    // Work for one column: the rows fall into dense blocks of those that share inputs (layout.cpp); a block larger than
+    // 4 x 4 is computed in pieces and copied.
+    double column_cost(const PatternOp& op) const {
+        std::map<int, std::pair<int, std::set<int>>> blocks;  // by number: rows, columns
+        for (size_t row = 0; row < op.rows.size(); ++row) {
+            const auto& entries = op.rows[row].entries;
+            const bool passes = entries.size() == 1 && entries[0].second.kind == Pattern::one;
+            if (entries.empty() || passes || is_outcome(op, row)) continue;
+            std::pair<int, std::set<int>> block{1, {}};
+            for (const auto& entry : entries) block.second.insert(entry.first);
+            for (auto it = blocks.begin(); it != blocks.end();) {
+                const std::set<int>& cols = it->second.second;
+                const bool shares =
+                    std::any_of(cols.begin(), cols.end(), [&](int col) { return block.second.count(col) > 0; });
+                if (shares) {
+                    block.first += it->second.first;
+                    block.second.insert(cols.begin(), cols.end());
+                    it = blocks.erase(it);
+                } else {
+                    ++it;
+                }
+            }
+            blocks[static_cast<int>(row)] = std::move(block);
+        }
+        constexpr double access = 0.5;  // a load or store against a multiply-add
+        double cost = 0;
+        for (const auto& [number, block] : blocks) {
+            const double rows = block.first, cols = static_cast<double>(block.second.size());
+            const double row_pieces = std::ceil(rows / 4), col_pieces = std::ceil(cols / 4);
+            cost += rows * cols + access * (row_pieces * cols + (2 * col_pieces - 1) * rows);
+            if (row_pieces * col_pieces > 1) cost += access * 3 * rows;
         }
         return cost;
     }
