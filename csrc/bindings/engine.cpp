@@ -130,7 +130,7 @@ void register_engine(py::module_& m) {
     py::class_<Plan>(m, "Plan")
         .def(py::init([](const Circuit& circuit) {
                  return std::make_unique<Plan>(circuit,
-                                               pauli_kernel<double>().lanes * static_cast<int>(sizeof(double)));
+                                               pauli_kernels<double>().batch.lanes * static_cast<int>(sizeof(double)));
              }),
              py::arg("circuit"))
         .def_property_readonly("n_angles", &Plan::n_angles)

@@ -516,9 +516,19 @@ class LayoutBuilder {
                 result_.offsets.push_back(inputs[k].empty() ? 0 : inputs[k][0]);
                 result_.offsets.push_back(outputs[k][0]);
             }
+            b.fours = come_in_fours(b);
             result_.multiply_adds += static_cast<double>(b.rows) * b.cols * b.n_columns;
             list.push_back(std::move(laid));
         }
+    }
+
+    bool come_in_fours(const Block& block) const {
+        if (block.n_columns % 4 != 0) return false;
+        const std::int32_t* pairs = result_.offsets.data() + 2 * static_cast<std::int64_t>(block.columns);
+        for (std::int32_t k = 0; k < block.n_columns; ++k)
+            for (int side = 0; side < 2; ++side)
+                if (pairs[2 * k + side] != pairs[2 * (k - k % 4) + side] + k % 4) return false;
+        return true;
     }
 
     void read_outcomes() {

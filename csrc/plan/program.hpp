@@ -18,6 +18,7 @@ struct Block {
     std::int32_t in[4], out[4];       // places of the inputs and outputs relative to the column's two offsets
     std::int32_t n_columns;
     std::int32_t columns;  // first of n_columns pairs (input offset, output offset) in the offset list
+    std::int32_t fours;    // columns 4 i .. 4 i + 3 are neighbours, inputs and outputs alike
     std::int32_t tape;     // first of n_columns * cols places on the tape
 };
 

@@ -8,17 +8,17 @@
 namespace qrnn {
 
 namespace baseline {
-extern const PauliKernel<float> pauli_float;
-extern const PauliKernel<double> pauli_double;
+extern const PauliKernels<float> pauli_float;
+extern const PauliKernels<double> pauli_double;
 }  // namespace baseline
 #ifdef QRNN_X86
 namespace avx2 {
-extern const PauliKernel<float> pauli_float;
-extern const PauliKernel<double> pauli_double;
+extern const PauliKernels<float> pauli_float;
+extern const PauliKernels<double> pauli_double;
 }  // namespace avx2
 namespace avx512 {
-extern const PauliKernel<float> pauli_float;
-extern const PauliKernel<double> pauli_double;
+extern const PauliKernels<float> pauli_float;
+extern const PauliKernels<double> pauli_double;
 }  // namespace avx512
 #endif
 
@@ -62,7 +62,7 @@ Isa chosen_isa() {
 }
 
 template <>
-const PauliKernel<float>& pauli_kernel<float>() {
+const PauliKernels<float>& pauli_kernels<float>() {
     switch (chosen_isa()) {
 #ifdef QRNN_X86
         case Isa::avx512:
@@ -76,7 +76,7 @@ const PauliKernel<float>& pauli_kernel<float>() {
 }
 
 template <>
-const PauliKernel<double>& pauli_kernel<double>() {
+const PauliKernels<double>& pauli_kernels<double>() {
     switch (chosen_isa()) {
 #ifdef QRNN_X86
         case Isa::avx512:

@@ -4,102 +4,144 @@
 // a column's inputs lie at state + block.in[c], moved on by the column's first offset, its outputs at state +
 // block.out[r]. Outputs may lie where inputs lay: a column's inputs are all read before its outputs are written, so the
 // state must not be `restrict`. Forward: rows * cols multiply-adds a column. Adjoint: twice that.
+//
+// An Access says what an element is and where coefficients come from: OneColumn for a batch kernel, where an element is
+// a lane vector; OneNumber and FourColumns for a single sequence, where it is one number, or the numbers of four
+// columns that are neighbours.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-template <class V>
-QRNN_INLINE V* moved(V* p, int64_t bytes) {
-    return reinterpret_cast<V*>(reinterpret_cast<int64_t>(p) + bytes);
+template <class Real>
+struct OneColumn {
+    using Element = VectorOf<Real>;
+    static constexpr int step = 1, shrink = 1;
+    const VectorOf<Real>* registers;
+    VectorOf<Real>* grad;
+
+    QRNN_INLINE Element coefficient(int id) const { return registers[id]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id] += sum; }
+};
+
+// Coefficients of one lane: the lanes of a register are time steps here.
+template <class Real>
+struct OneNumber {
+    using Element = Real;
+    static constexpr int step = 1, shrink = Lanes<Real>::n;
+    const Real* registers;
+    Real* grad;
+
+    QRNN_INLINE Element coefficient(int id) const { return registers[id * Lanes<Real>::n]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id * Lanes<Real>::n] += sum; }
+};
+
+template <class Real>
+struct FourColumns {
+    typedef Real Element __attribute__((vector_size(4 * sizeof(Real)), aligned(sizeof(Real)), may_alias));
+    static constexpr int step = 4, shrink = Lanes<Real>::n;
+    const Real* registers;
+    Real* grad;
+
+    QRNN_INLINE Element coefficient(int id) const { return Element{} + registers[id * Lanes<Real>::n]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const {
+        grad[id * Lanes<Real>::n] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    }
+};
+
+// Offsets are counted in bytes of lane vectors; `shrink` numbers make a vector.
+template <int shrink, class Element>
+QRNN_INLINE Element* moved(Element* p, int64_t bytes) {
+    return reinterpret_cast<Element*>(reinterpret_cast<int64_t>(p) + bytes / shrink);
 }
 
-template <class Real, int R, int C>
-QRNN_INLINE void load_coefficients(const Block& b, const VectorOf<Real>* registers, VectorOf<Real>* c) {
-    for (int r = 0; r < R; ++r)
-        for (int k = 0; k < C; ++k) c[r * C + k] = registers[b.coefficient[4 * r + k]];
+// Pointers to the places of a block's inputs or outputs before the column's offset.
+template <int N, class Number, class Element>
+QRNN_INLINE void find_places(const int32_t* places, Number* state, Element** found) {
+    for (int k = 0; k < N; ++k) found[k] = reinterpret_cast<Element*>(state + places[k]);
 }
 
-template <class Real, int R, int C, bool taped, bool accumulate>
-void block_forward(const Block& b, const int32_t* columns, const VectorOf<Real>* registers, VectorOf<Real>* state,
-                   VectorOf<Real>* tape) {
-    using V = VectorOf<Real>;
+template <int R, int C, bool taped, bool accumulate, class Access, class Number>
+void block_forward(const Block& b, const int32_t* columns, const Access access, Number* state, Number* tape_begin) {
+    using V = typename Access::Element;
+    constexpr int shrink = Access::shrink;
     V c[R * C];
-    load_coefficients<Real, R, C>(b, registers, c);
-    const V* in[C];
-    V* out[R];
-    for (int k = 0; k < C; ++k) in[k] = state + b.in[k];
-    for (int r = 0; r < R; ++r) out[r] = state + b.out[r];
+    for (int r = 0; r < R; ++r)
+        for (int k = 0; k < C; ++k) c[r * C + k] = access.coefficient(b.coefficient[4 * r + k]);
+    V *in[C], *out[R], *tape = reinterpret_cast<V*>(tape_begin);
+    find_places<C>(b.in, state, in);
+    find_places<R>(b.out, state, out);
     const int n = b.n_columns;
-    for (int column = 0; column < n; ++column) {
+    for (int column = 0; column < n; column += Access::step) {
         const int64_t i = columns[2 * column], o = columns[2 * column + 1];
         V x[C], y[R];
-        for (int k = 0; k < C; ++k) x[k] = *moved(in[k], i);
+        for (int k = 0; k < C; ++k) x[k] = *moved<shrink>(in[k], i);
         if constexpr (taped)
-            for (int k = 0; k < C; ++k) tape[column * C + k] = x[k];
+            for (int k = 0; k < C; ++k) *tape++ = x[k];
         for (int r = 0; r < R; ++r) {
             y[r] = c[r * C] * x[0];
             for (int k = 1; k < C; ++k) y[r] += c[r * C + k] * x[k];
-            if constexpr (accumulate) y[r] += *moved(out[r], o);
+            if constexpr (accumulate) y[r] += *moved<shrink>(out[r], o);
         }
-        for (int r = 0; r < R; ++r) *moved(out[r], o) = y[r];
+        for (int r = 0; r < R; ++r) *moved<shrink>(out[r], o) = y[r];
     }
 }
 
 // Adjoint of the coefficients of rows first .. first + N - 1: sum over the columns of (adjoint of y_r) x_k. N * C
 // accumulators must fit into the registers beside the operands.
-template <class Real, int N, int C>
+template <int N, int C, class Access, class Number>
 QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants, const int32_t* columns,
-                                      const VectorOf<Real>* adjoint, const VectorOf<Real>* tape, VectorOf<Real>* grad) {
-    using V = VectorOf<Real>;
+                                      const Access access, Number* adjoint, const Number* tape_begin) {
+    using V = typename Access::Element;
     bool varies = false;
     for (int r = 0; r < N; ++r)
         for (int k = 0; k < C; ++k) varies = varies || b.coefficient[4 * (first + r) + k] >= n_constants;
     if (!varies) return;
     V sum[N * C];
     for (int j = 0; j < N * C; ++j) sum[j] = V{};
-    const V* out[N];
-    for (int r = 0; r < N; ++r) out[r] = adjoint + b.out[first + r];
+    V* out[N];
+    find_places<N>(b.out + first, adjoint, out);
+    const V* tape = reinterpret_cast<const V*>(tape_begin);
     const int n = b.n_columns;
-    for (int column = 0; column < n; ++column) {
+    for (int column = 0; column < n; column += Access::step) {
         const int64_t o = columns[2 * column + 1];
         V x[C];
-        for (int k = 0; k < C; ++k) x[k] = tape[column * C + k];
+        for (int k = 0; k < C; ++k) x[k] = *tape++;
         for (int r = 0; r < N; ++r) {
-            const V y = *moved(out[r], o);
+            const V y = *moved<Access::shrink>(out[r], o);
             for (int k = 0; k < C; ++k) sum[r * C + k] += y * x[k];
         }
     }
     for (int r = 0; r < N; ++r)
-        for (int k = 0; k < C; ++k) grad[b.coefficient[4 * (first + r) + k]] += sum[r * C + k];
+        for (int k = 0; k < C; ++k) access.add_grad(b.coefficient[4 * (first + r) + k], sum[r * C + k]);
 }
 
-template <class Real, int R, int C>
-void block_adjoint(const Block& b, const int32_t* columns, int n_constants, const VectorOf<Real>* registers,
-                   VectorOf<Real>* adjoint, const VectorOf<Real>* tape, VectorOf<Real>* grad) {
-    using V = VectorOf<Real>;
-    constexpr int rows_at_once = R * C <= 9 ? R : 2;
+template <int R, int C, class Access, class Number>
+void block_adjoint(const Block& b, const int32_t* columns, int n_constants, const Access access, Number* adjoint,
+                   const Number* tape) {
+    using V = typename Access::Element;
+    constexpr int shrink = Access::shrink, rows_at_once = R * C <= 9 ? R : 2;
     for (int r = 0; r + rows_at_once <= R; r += rows_at_once)
-        coefficient_adjoints<Real, rows_at_once, C>(b, r, n_constants, columns, adjoint, tape, grad);
+        coefficient_adjoints<rows_at_once, C>(b, r, n_constants, columns, access, adjoint, tape);
     if constexpr (R % rows_at_once != 0)
-        coefficient_adjoints<Real, 1, C>(b, R - 1, n_constants, columns, adjoint, tape, grad);
+        coefficient_adjoints<1, C>(b, R - 1, n_constants, columns, access, adjoint, tape);
 
     V c[R * C];
-    load_coefficients<Real, R, C>(b, registers, c);
-    V* in[C];
-    const V* out[R];
-    for (int k = 0; k < C; ++k) in[k] = adjoint + b.in[k];
-    for (int r = 0; r < R; ++r) out[r] = adjoint + b.out[r];
+    for (int r = 0; r < R; ++r)
+        for (int k = 0; k < C; ++k) c[r * C + k] = access.coefficient(b.coefficient[4 * r + k]);
+    V *in[C], *out[R];
+    find_places<C>(b.in, adjoint, in);
+    find_places<R>(b.out, adjoint, out);
     const int n = b.n_columns, accumulate = b.adjoint_accumulate;
-    for (int column = 0; column < n; ++column) {
+    for (int column = 0; column < n; column += Access::step) {
         const int64_t i = columns[2 * column], o = columns[2 * column + 1];
         V y[R], x[C];
-        for (int r = 0; r < R; ++r) y[r] = *moved(out[r], o);
+        for (int r = 0; r < R; ++r) y[r] = *moved<shrink>(out[r], o);
         for (int k = 0; k < C; ++k) {
             x[k] = c[k] * y[0];
             for (int r = 1; r < R; ++r) x[k] += c[r * C + k] * y[r];
-            if (accumulate >> k & 1) x[k] += *moved(in[k], i);
+            if (accumulate >> k & 1) x[k] += *moved<shrink>(in[k], i);
         }
-        for (int k = 0; k < C; ++k) *moved(in[k], i) = x[k];
+        for (int k = 0; k < C; ++k) *moved<shrink>(in[k], i) = x[k];
     }
 }
 
@@ -108,48 +150,88 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
     CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) CASE(3, 1) CASE(3, 2) CASE(3, 3) \
         CASE(3, 4) CASE(4, 1) CASE(4, 2) CASE(4, 3) CASE(4, 4)
 
-template <class Real, bool taped>
-void blocks_forward(const PauliProgram& p, const BlockList& list, const VectorOf<Real>* registers,
-                    VectorOf<Real>* state, VectorOf<Real>* tape) {
-    for (int i = 0; i < list.n_blocks; ++i) {
-        const Block& b = list.blocks[i];
-        const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
-        VectorOf<Real>* place = taped ? tape + b.tape : tape;
-        switch (8 * b.rows + b.cols) {
-#define CASE(R, C)                                                                        \
-    case 8 * R + C:                                                                       \
-        if (b.accumulate)                                                                 \
-            block_forward<Real, R, C, taped, true>(b, columns, registers, state, place);  \
-        else                                                                              \
-            block_forward<Real, R, C, taped, false>(b, columns, registers, state, place); \
+template <bool taped, class Access, class Number>
+QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const Access access, Number* state,
+                                   Number* tape) {
+    switch (8 * b.rows + b.cols) {
+#define CASE(R, C)                                                              \
+    case 8 * R + C:                                                             \
+        if (b.accumulate)                                                       \
+            block_forward<R, C, taped, true>(b, columns, access, state, tape);  \
+        else                                                                    \
+            block_forward<R, C, taped, false>(b, columns, access, state, tape); \
         break;
-            QRNN_FOR_SHAPES(CASE)
+        QRNN_FOR_SHAPES(CASE)
 #undef CASE
-        }
     }
-    for (int i = 0; i < list.n_clear; ++i) state[list.clear[i]] = VectorOf<Real>{};
 }
 
-// Without a tape only the state's adjoint is carried: for lists whose coefficients are constants.
-template <class Real>
-void blocks_adjoint(const PauliProgram& p, const BlockList& list, const VectorOf<Real>* registers,
-                    VectorOf<Real>* adjoint, const VectorOf<Real>* tape, VectorOf<Real>* grad) {
-    for (int i = list.n_blocks; i-- > 0;) {
-        const Block& b = list.blocks[i];
-        const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
-        switch (8 * b.rows + b.cols) {
-#define CASE(R, C)                                                                                     \
-    case 8 * R + C:                                                                                    \
-        block_adjoint<Real, R, C>(b, columns, p.n_constants, registers, adjoint, tape + b.tape, grad); \
+template <class Access, class Number>
+QRNN_INLINE void any_block_adjoint(const Block& b, const int32_t* columns, int n_constants, const Access access,
+                                   Number* adjoint, const Number* tape) {
+    switch (8 * b.rows + b.cols) {
+#define CASE(R, C)                                                           \
+    case 8 * R + C:                                                          \
+        block_adjoint<R, C>(b, columns, n_constants, access, adjoint, tape); \
         break;
-            QRNN_FOR_SHAPES(CASE)
+        QRNN_FOR_SHAPES(CASE)
 #undef CASE
-        }
     }
-    for (int i = 0; i < list.n_adjoint_clear; ++i) adjoint[list.adjoint_clear[i]] = VectorOf<Real>{};
 }
 
 #undef QRNN_FOR_SHAPES
+
+// ---- Block lists. A Number is what a place of the state holds: a lane vector, or one number.
+struct Batch {
+    template <class Real>
+    using Number = VectorOf<Real>;
+
+    template <class F, class Real>
+    static QRNN_INLINE void with_access(const Block&, const VectorOf<Real>* registers, VectorOf<Real>* grad, Real,
+                                        F f) {
+        f(OneColumn<Real>{registers, grad});
+    }
+};
+
+struct Single {
+    template <class Real>
+    using Number = Real;
+
+    template <class F, class Real>
+    static QRNN_INLINE void with_access(const Block& b, const Real* registers, Real* grad, Real, F f) {
+        if (b.fours)
+            f(FourColumns<Real>{registers, grad});
+        else
+            f(OneNumber<Real>{registers, grad});
+    }
+};
+
+template <class Mode, bool taped, class Real, class Number>
+void blocks_forward(const PauliProgram& p, const BlockList& list, const Number* registers, Number* state,
+                    Number* tape) {
+    for (int i = 0; i < list.n_blocks; ++i) {
+        const Block& b = list.blocks[i];
+        const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
+        Mode::with_access(b, registers, static_cast<Number*>(nullptr), Real{},
+                          [&](const auto access) __attribute__((always_inline)) {
+                              any_block_forward<taped>(b, columns, access, state, taped ? tape + b.tape : tape);
+                          });
+    }
+    for (int i = 0; i < list.n_clear; ++i) state[list.clear[i]] = Number{};
+}
+
+template <class Mode, class Real, class Number>
+void blocks_adjoint(const PauliProgram& p, const BlockList& list, const Number* registers, Number* adjoint,
+                    const Number* tape, Number* grad) {
+    for (int i = list.n_blocks; i-- > 0;) {
+        const Block& b = list.blocks[i];
+        const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
+        Mode::with_access(b, registers, grad, Real{}, [&](const auto access) __attribute__((always_inline)) {
+            any_block_adjoint(b, columns, p.n_constants, access, adjoint, tape + b.tape);
+        });
+    }
+    for (int i = 0; i < list.n_adjoint_clear; ++i) adjoint[list.adjoint_clear[i]] = Number{};
+}
 
 }  // namespace
 }  // namespace QRNN_ISA

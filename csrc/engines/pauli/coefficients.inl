@@ -6,29 +6,29 @@ namespace {
 template <class Real, int N, int mask>
 void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
     for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
-        VectorOf<Real> sum = *moved(reg, o[1]) * *moved(reg, o[2]);
+        VectorOf<Real> sum = *moved<1>(reg, o[1]) * *moved<1>(reg, o[2]);
         if (mask & 1) sum = -sum;
         for (int t = 1; t < N; ++t)
             if (mask >> t & 1)
-                sum -= *moved(reg, o[1 + 2 * t]) * *moved(reg, o[2 + 2 * t]);
+                sum -= *moved<1>(reg, o[1 + 2 * t]) * *moved<1>(reg, o[2 + 2 * t]);
             else
-                sum += *moved(reg, o[1 + 2 * t]) * *moved(reg, o[2 + 2 * t]);
-        *moved(reg, o[0]) = sum;
+                sum += *moved<1>(reg, o[1 + 2 * t]) * *moved<1>(reg, o[2 + 2 * t]);
+        *moved<1>(reg, o[0]) = sum;
     }
 }
 
 template <class Real, int N, int mask>
 void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
     for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
-        const VectorOf<Real> g = *moved(grad, o[0]);
+        const VectorOf<Real> g = *moved<1>(grad, o[0]);
         for (int t = 0; t < N; ++t) {
             const int32_t a = o[1 + 2 * t], b = o[2 + 2 * t];
             if (mask >> t & 1) {
-                *moved(grad, a) -= g * *moved(reg, b);
-                *moved(grad, b) -= g * *moved(reg, a);
+                *moved<1>(grad, a) -= g * *moved<1>(reg, b);
+                *moved<1>(grad, b) -= g * *moved<1>(reg, a);
             } else {
-                *moved(grad, a) += g * *moved(reg, b);
-                *moved(grad, b) += g * *moved(reg, a);
+                *moved<1>(grad, a) += g * *moved<1>(reg, b);
+                *moved<1>(grad, b) += g * *moved<1>(reg, a);
             }
         }
     }
@@ -36,12 +36,14 @@ void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorO
 
 #define QRNN_FOR_SUMS(CASE)                                                                                       \
     CASE(1, 0)                                                                                                    \
-    CASE(1, 1) CASE(2, 0) CASE(2, 2) CASE(3, 0) CASE(3, 2) CASE(3, 4) CASE(3, 6) CASE(4, 0) CASE(4, 2) CASE(4, 4) \
-        CASE(4, 6) CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
+    CASE(1, 1)                                                                                                    \
+    CASE(2, 0) CASE(2, 2) CASE(3, 0) CASE(3, 2) CASE(3, 4) CASE(3, 6) CASE(4, 0) CASE(4, 2) CASE(4, 4) CASE(4, 6) \
+        CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
 
-// Also returns 0 times the sum of all angles: zero, or NaN in the lanes that hold an angle which is not finite.
+// Fills the registers of sines and cosines. Returns 0 times the sum of all angles: zero, or NaN in the lanes that hold
+// an angle which is not finite.
 template <class Real>
-VectorOf<Real> coefficients_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg) {
+VectorOf<Real> trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg) {
     using V = VectorOf<Real>;
     using Bits = typename Lanes<Real>::Bits;
     constexpr Real limit = SinCos<Real>::limit;
@@ -64,6 +66,16 @@ VectorOf<Real> coefficients_forward(const PauliProgram& p, const VectorOf<Real>*
                     reg[t.sine + 1][l] = SinCos<Real>::slow_cosine(x[l]);
                 }
         }
+    V poison[4] = {};  // four sums, so that additions do not wait for each other
+    int i = 0;
+    for (; i + 4 <= p.n_angles; i += 4)
+        for (int j = 0; j < 4; ++j) poison[j] += angles[i + j] * Real(0);
+    for (; i < p.n_angles; ++i) poison[0] += angles[i] * Real(0);
+    return (poison[0] + poison[1]) + (poison[2] + poison[3]);
+}
+
+template <class Real>
+void segments_forward(const PauliProgram& p, VectorOf<Real>* reg) {
     for (int i = 0; i < p.n_segments; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
@@ -75,14 +87,9 @@ VectorOf<Real> coefficients_forward(const PauliProgram& p, const VectorOf<Real>*
 #undef CASE
         }
     }
-    V poison[4] = {};  // four sums, so that additions do not wait for each other
-    int i = 0;
-    for (; i + 4 <= p.n_angles; i += 4)
-        for (int j = 0; j < 4; ++j) poison[j] += angles[i + j] * Real(0);
-    for (; i < p.n_angles; ++i) poison[0] += angles[i] * Real(0);
-    return (poison[0] + poison[1]) + (poison[2] + poison[3]);
 }
 
+// Adds to grad_angles; `grad` holds the adjoints of the coefficients, and afterwards those of all registers.
 template <class Real>
 void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, VectorOf<Real>* grad,
                           VectorOf<Real>* grad_angles) {
@@ -97,7 +104,6 @@ void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, Vect
 #undef CASE
         }
     }
-    for (int i = 0; i < p.n_angles; ++i) grad_angles[i] = VectorOf<Real>{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
         grad_angles[t.slot] +=

@@ -1,7 +1,7 @@
 // The Pauli engine's kernels, one set per instruction set and precision.
 //
-// A kernel runs one group: up to `lanes` sequences, one in each lane of every vector. All arithmetic is vertical, so a
-// sequence's numbers do not depend on its lane, on its neighbours or on the number of threads.
+// A kernel runs one group of up to `lanes` sequences. All arithmetic is vertical, so a sequence's numbers do not depend
+// on its lane, on its neighbours or on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,6 @@ struct PauliGroup {
 
 template <class Real>
 struct PauliKernel {
-    const char* instruction_set;
     int lanes;
     std::int64_t (*workspace_size)(const PauliProgram&, bool adjoint);
     std::int64_t (*kept_size)(const PauliProgram&);
@@ -45,8 +44,15 @@ struct PauliKernel {
     void (*adjoint_finish)(const PauliGroup<Real>&, Real* grad_memory);
 };
 
+// `batch` runs one sequence per lane. `single` runs one sequence alone (its `lanes` is 1): coefficients of several
+// steps side by side, since they do not depend on the state, and columns of the state four at a time.
+template <class Real>
+struct PauliKernels {
+    PauliKernel<Real> batch, single;
+};
+
 // The kernels of the instruction set chosen when the module was loaded.
 template <class Real>
-const PauliKernel<Real>& pauli_kernel();
+const PauliKernels<Real>& pauli_kernels();
 
 }  // namespace qrnn

@@ -1,4 +1,3 @@
 #define QRNN_ISA baseline
-#define QRNN_ISA_NAME "baseline"
 #define QRNN_VECTOR_BYTES 16
 #include "engines/pauli/kernel.inl"

@@ -100,6 +100,13 @@ struct Slicing {
     }
 };
 
+// A group of the batch kernel costs the same however few its sequences are.
+template <class Real>
+const PauliKernel<Real>& kernel_for(std::int64_t n_sequences) {
+    const PauliKernels<Real>& kernels = pauli_kernels<Real>();
+    return 4 * n_sequences <= kernels.batch.lanes ? kernels.single : kernels.batch;
+}
+
 template <class Real>
 PauliGroup<Real> make_group(const Plan& plan, const Batch<Real>& batch, int lanes, std::int64_t group) {
     PauliGroup<Real> g{};
@@ -121,7 +128,7 @@ double memory_limit() {
 template <class Real>
 void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
                  const Poll& poll) {
-    const PauliKernel<Real>& kernel = pauli_kernel<Real>();
+    const PauliKernel<Real>& kernel = kernel_for<Real>(batch.n_sequences);
     const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 1);
     const std::int64_t workspace = kernel.workspace_size(plan.program(), false);
     check_memory(static_cast<double>(workspace) * slicing.slots * sizeof(Real), "the state of the sequences in flight",
@@ -154,7 +161,7 @@ void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* 
 template <class Real>
 void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
                  const Real* grad_memory_out, Real* grad_angles, Real* grad_memory, const Poll& poll) {
-    const PauliKernel<Real>& kernel = pauli_kernel<Real>();
+    const PauliKernel<Real>& kernel = kernel_for<Real>(batch.n_sequences);
     const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 4);
     const std::int64_t workspace = kernel.workspace_size(plan.program(), true);
     const std::int64_t kept = kernel.kept_size(plan.program()) * std::max<std::int64_t>(1, batch.n_steps);
