@@ -135,7 +135,7 @@ void register_engine(py::module_& m) {
              py::arg("circuit"))
         .def_property_readonly("n_angles", &Plan::n_angles)
         .def_property_readonly("multiply_adds", &Plan::multiply_adds)
-        .def_property_readonly("n_instructions", &Plan::n_instructions)
+        .def_property_readonly("operations", &Plan::operations)
         .def("describe", &Plan::describe);
     m.def(
         "forward",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <set>
 
 namespace qrnn {
@@ -45,30 +46,31 @@ PatternOp pattern_of(const Superop& op) {
     return out;
 }
 
-// ---- Groups of ops that become one.
+// ---- Groups of ops that become one. A group never changes: candidate groupings share those they have in common.
 struct Group {
     std::vector<int> members;  // indices of the original ops, in program order
     PatternOp pattern;
     int products = 0;  // multiplications that make the group's entries
+    std::vector<int> wires;
+    int n_in = 0, live_change = 0;  // quantum wires
+    double column_cost = 0;
 };
 
-bool share_wire(const PatternOp& a, const PatternOp& b) {
-    for (int w : a.in)
-        if (b.touches(w)) return true;
-    for (int w : a.out)
-        if (b.touches(w)) return true;
-    return false;
-}
+using GroupPtr = std::shared_ptr<const Group>;
+using Groups = std::vector<GroupPtr>;
 
 class Fusion {
   public:
     explicit Fusion(WireProgram& program) : program_(program) {
-        for (size_t i = 0; i < program.ops.size(); ++i)
-            groups_.push_back({{static_cast<int>(i)}, pattern_of(program.ops[i]), 0});
+        for (size_t i = 0; i < program.ops.size(); ++i) {
+            Group group;
+            group.members = {static_cast<int>(i)};
+            group.pattern = pattern_of(program.ops[i]);
+            groups_.push_back(complete(std::move(group)));
+        }
     }
 
     void run() {
-        order_ = schedule(groups_);
         // Whole lives of wires first: merging neighbours may pay off as long as the wire is there, and stand in the way
         // of getting rid of it.
         merge_while_cheaper(&Fusion::lives);
@@ -82,14 +84,14 @@ class Fusion {
     using Candidates = std::set<std::vector<int>>;
 
     void merge_while_cheaper(Candidates (Fusion::*candidates)() const) {
-        double cost = total_cost(groups_, order_);
+        double cost = total_cost(groups_);
         while (true) {
-            std::vector<Group> best;
+            Groups best;
             double best_cost = cost;
             for (const std::vector<int>& candidate : (this->*candidates)()) {
-                std::vector<Group> merged = merge(candidate);
+                Groups merged = merge(candidate);
                 if (merged.empty()) continue;
-                const double c = total_cost(merged, schedule(merged));
+                const double c = total_cost(merged);
                 if (c < best_cost) {
                     best_cost = c;
                     best = std::move(merged);
@@ -97,7 +99,6 @@ class Fusion {
             }
             if (best.empty()) return;
             groups_ = std::move(best);
-            order_ = schedule(groups_);
             cost = best_cost;
         }
     }
@@ -105,7 +106,7 @@ class Fusion {
     std::vector<int> touching(int wire) const {
         std::vector<int> found;
         for (size_t g = 0; g < groups_.size(); ++g)
-            if (groups_[g].pattern.touches(wire)) found.push_back(static_cast<int>(g));
+            if (position(groups_[g]->wires, wire) >= 0) found.push_back(static_cast<int>(g));
         return found;
     }
 
@@ -130,30 +131,58 @@ class Fusion {
         return found;
     }
 
+    GroupPtr complete(Group group) const {
+        for (const auto* list : {&group.pattern.in, &group.pattern.out})
+            for (int w : *list)
+                if (position(group.wires, w) < 0) group.wires.push_back(w);
+        group.n_in = quantum_wires(group.pattern.in);
+        group.live_change = quantum_wires(group.pattern.out) - group.n_in;
+        group.column_cost = column_cost(group.pattern);
+        return std::make_shared<const Group>(std::move(group));
+    }
+
+    int quantum_wires(const std::vector<int>& wires) const {
+        int n = 0;
+        for (int w : wires) n += !program_.is_bit[w];
+        return n;
+    }
+
+    // One group depends on another where they share a wire.
+    static bool reached(const Group& group, const std::vector<char>& wire_reached) {
+        return std::any_of(group.wires.begin(), group.wires.end(), [&](int w) { return wire_reached[w]; });
+    }
+
     // The groups with those in `chosen`, and all that lie on a path between two of them, made one; empty where the
     // result would be too large. groups_ is in a topological order at all times.
-    std::vector<Group> merge(const std::vector<int>& chosen) const {
+    Groups merge(const std::vector<int>& chosen) const {
         const int n = static_cast<int>(groups_.size());
-        std::vector<bool> inside(n, false), below(n, false), above(n, false);
-        for (int g : chosen) inside[g] = true;
-        for (int g = 0; g < n; ++g)
-            for (int h = 0; h < g && !below[g]; ++h)
-                below[g] = (inside[h] || below[h]) && share_wire(groups_[h].pattern, groups_[g].pattern);
-        for (int g = n - 1; g >= 0; --g)
-            for (int h = g + 1; h < n && !above[g]; ++h)
-                above[g] = (inside[h] || above[h]) && share_wire(groups_[h].pattern, groups_[g].pattern);
-        for (int g = 0; g < n; ++g) inside[g] = inside[g] || (below[g] && above[g]);
+        std::vector<char> inside(n, 0), below(n, 0);
+        for (int g : chosen) inside[g] = 1;
+        std::vector<char> wire_below(program_.is_bit.size(), 0), wire_above(program_.is_bit.size(), 0);
+        for (int g = 0; g < n; ++g) {
+            below[g] = reached(*groups_[g], wire_below);
+            if (below[g] || inside[g])
+                for (int w : groups_[g]->wires) wire_below[w] = 1;
+        }
+        for (int g = n - 1; g >= 0; --g) {
+            const bool above = reached(*groups_[g], wire_above);
+            if (above || inside[g])
+                for (int w : groups_[g]->wires) wire_above[w] = 1;
+            inside[g] = inside[g] || (below[g] && above);
+        }
 
         Group made;
-        std::vector<Group> before, after;
+        Groups before, after;
         for (int g = 0; g < n; ++g) {
-            const Group& group = groups_[g];
+            const Group& group = *groups_[g];
             if (!inside[g]) {
-                (below[g] ? after : before).push_back(group);
+                (below[g] ? after : before).push_back(groups_[g]);
                 continue;
             }
             if (made.members.empty()) {
-                made = group;
+                made.members = group.members;
+                made.pattern = group.pattern;
+                made.products = group.products;
                 continue;
             }
             PatternAlgebra algebra;
@@ -164,54 +193,47 @@ class Fusion {
             if (made.pattern.in.size() > max_wires || quantum_wires(made.pattern.out) > max_wires + 1) return {};
         }
         if (quantum_wires(made.pattern.out) > max_wires || made.pattern.out.size() > max_wires + 2) return {};
-        before.push_back(std::move(made));
+        before.push_back(complete(std::move(made)));
         before.insert(before.end(), after.begin(), after.end());
         return before;
     }
 
-    int quantum_wires(const std::vector<int>& wires) const {
-        int n = 0;
-        for (int w : wires) n += !program_.is_bit[w];
-        return n;
-    }
-
-    int live_change(const PatternOp& op) const { return quantum_wires(op.out) - quantum_wires(op.in); }
-
     // A topological order that ends wires as early and begins them as late as it can.
-    std::vector<int> schedule(const std::vector<Group>& groups) const {
+    std::vector<int> schedule(const Groups& groups) const {
         const int n = static_cast<int>(groups.size());
         std::vector<std::vector<int>> successors(n);
-        std::vector<int> waiting_for(n, 0), order;
+        std::vector<int> waiting_for(n, 0), order, last_on_wire(program_.is_bit.size(), -1);
         for (int g = 0; g < n; ++g)
-            for (int h = 0; h < g; ++h)
-                if (share_wire(groups[h].pattern, groups[g].pattern)) {
-                    successors[h].push_back(g);
+            for (int w : groups[g]->wires) {
+                if (last_on_wire[w] >= 0) {
+                    successors[last_on_wire[w]].push_back(g);
                     ++waiting_for[g];
                 }
-        std::vector<bool> done(n, false);
-        while (static_cast<int>(order.size()) < n) {
-            int best = -1;
-            for (int g = 0; g < n; ++g)
-                if (!done[g] && waiting_for[g] == 0 &&
-                    (best < 0 || live_change(groups[g].pattern) < live_change(groups[best].pattern)))
-                    best = g;
-            done[best] = true;
-            order.push_back(best);
-            for (int s : successors[best]) --waiting_for[s];
+                last_on_wire[w] = g;
+            }
+        std::set<std::pair<int, int>> ready;  // change in live wires, group
+        for (int g = 0; g < n; ++g)
+            if (waiting_for[g] == 0) ready.insert({groups[g]->live_change, g});
+        while (!ready.empty()) {
+            const int g = ready.begin()->second;
+            ready.erase(ready.begin());
+            order.push_back(g);
+            for (int s : successors[g])
+                if (--waiting_for[s] == 0) ready.insert({groups[s]->live_change, s});
         }
         return order;
     }
 
     // Multiply-adds of one step, estimated: what the blocks of each op cost times the columns of the other live wires,
     // plus making the entries, which goes through an instruction list and costs more per operation.
-    double total_cost(const std::vector<Group>& groups, const std::vector<int>& order) const {
+    double total_cost(const Groups& groups) const {
         constexpr double entry_cost = 4;
         int live = static_cast<int>(program_.memory_in.size());
         double cost = 0;
-        for (int g : order) {
-            const PatternOp& op = groups[g].pattern;
-            cost += column_cost(op) * std::pow(4.0, live - quantum_wires(op.in)) + entry_cost * groups[g].products;
-            live += live_change(op);
+        for (int g : schedule(groups)) {
+            const Group& group = *groups[g];
+            cost += group.column_cost * std::ldexp(1.0, 2 * (live - group.n_in)) + entry_cost * group.products;
+            live += group.live_change;
         }
         return cost;
     }
@@ -260,8 +282,8 @@ class Fusion {
 
     void write_back() {
         std::vector<Superop> ops;
-        for (int g : order_) {
-            const Group& group = groups_[g];
+        for (int g : schedule(groups_)) {
+            const Group& group = *groups_[g];
             Superop op = program_.ops[group.members[0]];
             for (size_t i = 1; i < group.members.size(); ++i)
                 op = compose(op, program_.ops[group.members[i]], program_.expressions);
@@ -271,8 +293,7 @@ class Fusion {
     }
 
     WireProgram& program_;
-    std::vector<Group> groups_;
-    std::vector<int> order_;
+    Groups groups_;
 };
 
 // An op on memory wire w alone that also writes outcome bits: as long as it keeps the trace, the outcomes do not need

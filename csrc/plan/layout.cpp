@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "plan/budget.hpp"
+
 namespace qrnn {
 namespace {
 
@@ -317,6 +319,7 @@ class LayoutBuilder {
   private:
     void make_stages() {
         std::vector<int> wires = program_.memory_in;
+        check_size(wires);
         stages_.push_back(make_stage(program_, wires));
         for (const Superop& op : program_.ops) {
             std::vector<int> next;
@@ -325,8 +328,24 @@ class LayoutBuilder {
             for (int w : op.out)
                 if (position(op.in, w) < 0) next.push_back(w);
             wires = next;
+            check_size(wires);
             stages_.push_back(make_stage(program_, wires));
         }
+    }
+
+    // All stages' tables, and the state, its adjoint and the tape for one group of sequences at the widest stage.
+    void check_size(const std::vector<int>& wires) {
+        constexpr double bytes_per_stage = 6, bytes_in_flight = 4 * 64, places_limit = 1 << 25;
+        double size = 1;
+        for (int w : wires) size *= radix(program_, w);
+        table_bytes_ += bytes_per_stage * size;
+        const std::string what = "a circuit with " + std::to_string(wires.size()) +
+                                 " qubits and outcome bits active at once, described by their Pauli coefficients,";
+        const char* way_out = "reset or measure qubits earlier, or use fewer of them";
+        check_memory(table_bytes_ + bytes_in_flight * size, what.c_str(), way_out);
+        if (size > places_limit)
+            throw std::invalid_argument(what + " has " + std::to_string(size) +
+                                        " of them, at most 2^25 are possible; " + way_out);
     }
 
     void find_nonzero() {
@@ -564,6 +583,7 @@ class LayoutBuilder {
     const WireProgram& program_;
     bool wants_outcomes_;
     std::vector<Stage> stages_;
+    double table_bytes_ = 0;
     std::vector<std::int32_t> place_;  // by index of the current stage; -1: not active
     Places places_;
     Layout result_;

@@ -117,7 +117,6 @@ Plan::Plan(const Circuit& circuit, int vector_bytes) {
     offsets_ = std::move(end_layout.offsets);
     for (std::int32_t& offset : offsets_) offset *= vector_bytes;
     multiply_adds_ = layout.multiply_adds;
-    for (const Segment& s : coefficients_.segments) n_instructions_ += s.n;
 
     PauliProgram& v = view_;
     v.n_angles = circuit.n_angles();
@@ -143,8 +142,22 @@ Plan::Plan(const Circuit& circuit, int vector_bytes) {
     v.n_places = std::max(layout.n_places, end_layout.n_places);
 }
 
+double Plan::coefficient_operations() const {
+    constexpr double sine_and_cosine = 21;
+    double n = sine_and_cosine * view_.n_trigs;
+    for (const Segment& s : coefficients_.segments) n += static_cast<double>(s.n) * s.n_terms;
+    return n;
+}
+
+double Plan::operations() const {
+    const double outcomes = static_cast<double>(outcomes_.size());
+    return multiply_adds_ + coefficient_operations() + view_.n_angles + outcomes * (view_.n_outcome + 1);
+}
+
 std::string Plan::describe() const {
-    std::string text = std::to_string(view_.n_trigs) + " sines and cosines, " + std::to_string(n_instructions_) +
+    int n_instructions = 0;
+    for (const Segment& s : coefficients_.segments) n_instructions += s.n;
+    std::string text = std::to_string(view_.n_trigs) + " sines and cosines, " + std::to_string(n_instructions) +
                        " instructions in " + std::to_string(view_.n_segments) + " runs, " +
                        std::to_string(view_.n_carried) + " carried numbers, " + std::to_string(view_.n_places) +
                        " coefficients\n";

@@ -27,9 +27,11 @@ class Plan {
     int n_memory() const { return view_.n_memory; }
     int n_outcome() const { return view_.n_outcome; }
 
-    // Work of one step and sequence: multiply-adds on the state, and operations that make coefficients.
+    // Arithmetic of one step and sequence: multiply-adds on the state, operations that make the coefficients, and both
+    // with what goes in and out.
     double multiply_adds() const { return multiply_adds_; }
-    int n_instructions() const { return n_instructions_; }
+    double coefficient_operations() const;
+    double operations() const;
 
     // One line per block list entry, for a person who wonders what the planner did.
     std::string describe() const;
@@ -47,7 +49,6 @@ class Plan {
     std::vector<std::int32_t> clear_, adjoint_clear_, outcomes_, offsets_, carried_out_, none_;
     std::vector<double> carried_start_;
     double multiply_adds_ = 0;
-    int n_instructions_ = 0;
     PauliProgram view_{};
 };
 

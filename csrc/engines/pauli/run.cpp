@@ -1,19 +1,13 @@
 #include "engines/pauli/run.hpp"
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstdlib>
-#include <memory>
 #include <new>
-#include <stdexcept>
-#include <string>
-#include <vector>
 
 #include "engines/pauli/kernel.hpp"
+#include "plan/budget.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -75,14 +69,6 @@ class AlignedArray {
     Real* data_;
 };
 
-std::string gigabytes(double bytes) { return std::to_string(bytes / 1e9).substr(0, 6) + " GB"; }
-
-void check_memory(double bytes, const char* what, const char* way_out) {
-    if (bytes > memory_limit())
-        throw std::length_error(std::string(what) + " needs " + gigabytes(bytes) + " of memory, the limit is " +
-                                gigabytes(memory_limit()) + " (half of this machine's); " + way_out);
-}
-
 // How the groups of a batch are handed out: batches of groups small enough that a slice lasts about a tenth of a
 // second, and, where even one group per thread lasts longer, slices of steps.
 struct Slicing {
@@ -93,7 +79,7 @@ struct Slicing {
         constexpr double slice_ns = 1e8, ns_per_operation = 1.0;  // of a lane vector, on the slow side
         n_groups = (n_sequences + lanes - 1) / lanes;
         slots = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, n_groups)));
-        const double step_ns = ns_per_operation * passes * (plan.multiply_adds() + 4 * plan.n_instructions() + 100);
+        const double step_ns = ns_per_operation * passes * (plan.operations() + 100);
         steps_at_once = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(slice_ns / step_ns, 1e15)));
         const std::int64_t rounds = steps_at_once / std::max<std::int64_t>(1, n_steps);
         groups_at_once = slots * std::max<std::int64_t>(1, rounds);
@@ -118,12 +104,6 @@ PauliGroup<Real> make_group(const Plan& plan, const Batch<Real>& batch, int lane
 }
 
 }  // namespace
-
-double memory_limit() {
-    static const double limit =
-        0.5 * static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-    return limit;
-}
 
 template <class Real>
 void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,

@@ -20,7 +20,7 @@ struct Batch {
     const Real* memory;
 };
 
-// Throws std::length_error, naming the bytes, where the work would not fit into the machine's memory.
+// Throws std::invalid_argument, naming the bytes, where the work would not fit into the machine's memory.
 template <class Real>
 void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
                  const Poll& poll);
@@ -28,8 +28,5 @@ void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* 
 template <class Real>
 void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
                  const Real* grad_memory_out, Real* grad_angles, Real* grad_memory, const Poll& poll);
-
-// Half of the machine's memory, in bytes: no run may ask for more.
-double memory_limit();
 
 }  // namespace qrnn
