@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qrnn_fast import _core
 from qrnn_fast._gates import GateMethods
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Circuit(GateMethods):
 
     def __init__(self, n_qubits: int, n_angles: int = 0) -> None:
         self._core = _core.Circuit(_index(n_qubits, "n_qubits"), _index(n_angles, "n_angles"))
+        self._text: str | None = None  # to_string(), until the circuit changes
 
     @property
     def n_qubits(self) -> int:
@@ -108,13 +112,27 @@ class Circuit(GateMethods):
 
     def angle(self) -> Angle:
         """A new angle slot; hand it to one gate or to several."""
+        self._text = None
         return Angle(self._core.new_angle())
 
     def append(self, name: str, qubits: Iterable[int], angles: Iterable[Angle | float] = ()) -> Circuit:
         """Append the op called `name`; returns the circuit itself."""
         indices = [_index(q, f"{name}: a qubit") for q in qubits]
         self._core.append(name, indices, [_angle_triple(a, name) for a in angles])
+        self._text = None
         return self
+
+    def draw(self) -> str:
+        """A picture of the step in plain text; print it."""
+        from qrnn_fast.drawing import draw
+
+        return draw(self)
+
+    def to_qiskit(self, steps: int = 1) -> QuantumCircuit:
+        """The circuit of a sequence of `steps` steps as a Qiskit QuantumCircuit; see `qrnn_fast.qiskit_io`."""
+        from qrnn_fast.qiskit_io import to_qiskit
+
+        return to_qiskit(self, steps)
 
     def to_dict(self) -> dict[str, Any]:
         """The circuit as a dictionary of numbers, strings and lists; `from_dict` takes it back."""
@@ -138,7 +156,9 @@ class Circuit(GateMethods):
 
     def to_string(self) -> str:
         """A canonical string: equal circuits give equal strings. `from_string` takes it back."""
-        return json.dumps(self.to_dict(), separators=(",", ":"))
+        if self._text is None:
+            self._text = json.dumps(self.to_dict(), separators=(",", ":"))
+        return self._text
 
     @classmethod
     def from_string(cls, text: str) -> Circuit:
