@@ -2,7 +2,22 @@
 
 import torch  # noqa: F401  before the extension, which uses the OpenMP library that torch has loaded
 
-from qrnn_fast import cells
+from qrnn_fast import backends, cells
 from qrnn_fast.circuit import Angle, Circuit
+from qrnn_fast.estimators import FDSA, SPSA, Adjoint, ParameterShift
+from qrnn_fast.evolve import check_memory, evolve
+from qrnn_fast.nn import QRNN
 
-__all__ = ["Angle", "Circuit", "cells"]
+__all__ = [
+    "FDSA",
+    "QRNN",
+    "SPSA",
+    "Adjoint",
+    "Angle",
+    "Circuit",
+    "ParameterShift",
+    "backends",
+    "cells",
+    "check_memory",
+    "evolve",
+]

@@ -1,7 +1,6 @@
 # Made from the op table by: python -m qrnn_fast._gates > python/qrnn_fast/_gates.pyi
 from collections.abc import Sequence
-
-from typing_extensions import Self
+from typing import Self
 
 from qrnn_fast.circuit import Angle
 

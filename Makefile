@@ -1,0 +1,61 @@
+# make demo   train by each gradient method, print the table, write report/
+# make test   install and run all tests
+# make lint   what .ci/run checks besides
+# All work in .venv, which is made on first use. PYTHON=python3.12 (say) chooses another interpreter.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test lint format bench clean
+
+PYTHON ?= python3
+TORCH := $(shell grep '^torch==' constraints.txt)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.inc')
+SOURCES := $(CXX_SOURCES) CMakeLists.txt README.md LICENSE \
+	$(shell find python -name '*.py' -o -name '*.pyi' -o -name 'py.typed')
+
+export CMAKE_BUILD_PARALLEL_LEVEL ?= 2
+# The wheel is built in an environment of its own; older versions of pip take its pins from the first name, newer ones
+# from the second.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+
+demo: .venv/package
+	rm -rf report
+	$(BIN)/qrnn-fast compare --out report
+
+test: .venv/package
+	$(BIN)/python -m pytest
+
+lint: .venv/package
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES)
+
+format: .venv/package
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CXX_SOURCES)
+
+bench: .venv/package
+	$(BIN)/python -m pytest bench --benchmark-only
+
+clean:
+	rm -rf .venv build dist report .pytest_cache .hypothesis .benchmarks .mypy_cache .ruff_cache
+
+# The dependencies first, and PyTorch, the largest, before all others: they stay when only the sources change.
+.venv/dependencies: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON); install Python 3.11 or newer, or name it: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "make: qrnn_fast needs Python 3.11 or newer, and $(PYTHON) is %d.%d; name a newer one: make PYTHON=..." % v[:2])'
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { echo "make: there is no C++ compiler; install GCC or Clang" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) $(TORCH)
+	$(PIP) $$($(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; print(*(d.replace(" ", "") for d in p["dependencies"] + e["experiments"] + e["dev"]))')
+	touch $@
+
+.venv/package: .venv/dependencies $(SOURCES)
+	$(PIP) --no-deps --force-reinstall .
+	touch $@

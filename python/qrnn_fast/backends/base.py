@@ -1,0 +1,35 @@
+"""What every backend can do: angles in, outcome probabilities out."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from qrnn_fast.circuit import Circuit
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Where and how circuits run. Gradients are not its business."""
+
+    @property
+    def name(self) -> str:
+        """A short name for messages."""
+
+    def run(
+        self, circuit: Circuit, angles: Tensor, memory: Tensor | None, *, shots: int | None, seed: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Run a batch of sequences.
+
+        Args:
+            circuit: one time step.
+            angles: (B, T, A) float32 or float64, radians, without a graph.
+            memory: (B, 2^m, 2^m) complex64 or complex128 of the qubits `circuit.memory`, or None for |0...0>.
+            shots: samples per sequence; None for exact probabilities, or for the backend's own number of shots.
+            seed: where all random numbers of this call start.
+
+        Returns:
+            Probabilities or frequencies (B, T, 2^r) in the dtype of the angles, and the memory after the last step,
+            None where the backend cannot tell it.
+        """

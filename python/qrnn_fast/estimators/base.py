@@ -1,0 +1,241 @@
+"""What the gradient estimators share: settings as a canonical string, and the evaluation of perturbed copies.
+
+An estimator sees a circuit from outside: angles in, outcome probabilities and final memory out. It returns
+vector-Jacobian products. All but the adjoint evaluate K perturbed copies in one batched call of the backend, or, where
+they would take more than `memory_limit` bytes, in as many calls as that takes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict
+from numbers import Real
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from qrnn_fast.backends.base import Backend
+from qrnn_fast.circuit import Circuit
+
+Wrt = Literal["weights", "angles"]
+
+# Points (N, R, P) and a seed to values (N, R) in float64: N copies of R rows that do not see each other.
+Values = Callable[[Tensor, int], Tensor]
+
+MEMORY_LIMIT = 256 * 2**20  # bytes, the estimators' default
+
+
+class Evaluation(NamedTuple):
+    """A circuit on a backend: what an estimator evaluates."""
+
+    circuit: Circuit
+    backend: Backend
+    shots: int | None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the probabilities are frequencies over shots, drawn from the seed."""
+        return self.shots is not None or getattr(self.backend, "shots", None) is not None
+
+    def run(self, angles: Tensor, memory: Tensor | None, seed: int) -> tuple[Tensor, Tensor | None]:
+        """Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m), None where the backend cannot tell it."""
+        return self.backend.run(self.circuit, angles, memory, shots=self.shots, seed=seed)
+
+    def bytes_per_copy(self, n_rows: int, n_steps: int, dtype: torch.dtype) -> int:
+        """Bytes that one copy of a batch takes on its way through the backend.
+
+        Args:
+            n_rows: number of sequences B.
+            n_steps: number of steps, summed over the sequences.
+            dtype: of the angles.
+        """
+        n_outcomes, dim = 1 << len(self.circuit.readout), 1 << len(self.circuit.memory)
+        # twice the angles (offsets, copies), the probabilities (outputs, products) and the memory (in, out)
+        return (2 * n_steps * (self.circuit.n_angles + n_outcomes) + 4 * n_rows * dim * dim) * dtype.itemsize
+
+
+class Estimator(ABC):
+    """A way to get gradients, with its settings."""
+
+    method: ClassVar[str]
+    draws: ClassVar[bool] = False  # whether it draws random directions
+    text: str  # canonical; an attribute, since torch.compile guards on it and evolve reads it in every call
+
+    def __post_init__(self) -> None:
+        settings: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        self._check(settings)
+        object.__setattr__(self, "text", json.dumps({"method": self.method, **settings}))
+
+    @staticmethod
+    def _check(settings: dict[str, Any]) -> None:
+        for name, value in settings.items():
+            if name == "wrt":
+                if value not in ("weights", "angles"):
+                    raise ValueError(f"wrt must be 'weights' or 'angles', got {value!r}")
+            elif name == "c":
+                if isinstance(value, bool) or not isinstance(value, Real):
+                    raise TypeError(f"c must be a number of radians or weight units, got {value!r}")
+                if not 0 < float(value) < math.inf:
+                    raise ValueError(f"c must be positive and finite, got {value!r}")
+            else:
+                if isinstance(value, bool) or not isinstance(value, int):
+                    raise TypeError(f"{name} must be an integer, got {value!r}")
+                if value < 1:
+                    raise ValueError(f"{name} must be at least 1, got {value}")
+
+    @property
+    def over_weights(self) -> bool:
+        """Whether it perturbs an encoder's parameters instead of angles."""
+        return False
+
+    @abstractmethod
+    def vjp(
+        self,
+        evaluation: Evaluation,
+        angles: Tensor,
+        memory: Tensor | None,
+        grad_probs: Tensor,
+        grad_memory: Tensor | None,
+        seed: int,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Vector-Jacobian product of probabilities and final memory.
+
+        Args:
+            evaluation: what is differentiated.
+            angles: (B, T, A) float32 or float64, radians.
+            memory: (B, 2^m, 2^m) complex, or None for |0...0>.
+            grad_probs: (B, T, 2^r).
+            grad_memory: (B, 2^m, 2^m) complex, None where nothing depends on the final memory.
+            seed: where all random numbers start.
+
+        Returns:
+            Gradients by the angles (B, T, A) and by the initial memory, None where the estimator has no such thing.
+        """
+
+
+class Perturbation(Estimator):
+    """An estimator by central differences of step `c` along directions in any space, of angles or of weights."""
+
+    c: float
+    wrt: Wrt
+    memory_limit: int
+
+    @property
+    def over_weights(self) -> bool:
+        return self.wrt == "weights"
+
+    @abstractmethod
+    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, common_seed: bool, seed: int) -> Tensor:
+        """Gradient of the values at `point`, row by row.
+
+        Args:
+            point: (R, P), R rows that are perturbed independently of each other.
+            values: what is differentiated; a row's value depends on that row of the points only.
+            bytes_per_copy: bytes that `values` takes per copy of the point.
+            common_seed: give both ends of a difference the same seed, so that most of the shot noise cancels.
+            seed: where all random numbers start.
+
+        Returns:
+            (R, P) float64.
+        """
+
+    def vjp(
+        self,
+        evaluation: Evaluation,
+        angles: Tensor,
+        memory: Tensor | None,
+        grad_probs: Tensor,
+        grad_memory: Tensor | None,
+        seed: int,
+    ) -> tuple[Tensor, None]:
+        gradient = self.estimate(
+            angles.flatten(1),
+            row_values(evaluation, angles.shape, memory, grad_probs, grad_memory),
+            bytes_per_copy=evaluation.bytes_per_copy(len(angles), angles.shape[:2].numel(), angles.dtype),
+            common_seed=evaluation.is_sampled,
+            seed=seed,
+        )
+        return gradient.to(angles.dtype).view(angles.shape), None
+
+    def _pairs_at_once(self, bytes_per_copy: int) -> int:
+        return copies_at_once(self.memory_limit, 2 * bytes_per_copy)
+
+    def _differences(self, point: Tensor, offsets: Tensor, values: Values, common_seed: bool, seed: int) -> Tensor:
+        """(N, R) values at point + offsets less those at point - offsets; offsets (N, R, P) or (N, 1, P)."""
+        if common_seed:
+            return values(point + offsets, seed) - values(point - offsets, seed)
+        both = values(torch.cat([point + offsets, point - offsets]), seed)
+        plus, minus = both.chunk(2)
+        return plus - minus
+
+
+def call_seed(seed: int, first_copy: int) -> int:
+    """Seed of the backend's call that begins with this copy; none is the forward pass's own, which is `seed`.
+
+    Were they equal, the copies' shot noise would go together with that of the gradient they are multiplied by.
+    """
+    return (seed + (first_copy + 1) * 0x9E3779B97F4A7C15) % 2**63
+
+
+def copies_at_once(memory_limit: int, bytes_per_copy: int) -> int:
+    """How many copies a call may hold: as many as fit into the limit, at least one."""
+    return max(1, memory_limit // max(1, bytes_per_copy))
+
+
+def row_values(
+    evaluation: Evaluation,
+    shape: torch.Size,
+    memory: Tensor | None,
+    grad_probs: Tensor,
+    grad_memory: Tensor | None,
+) -> Values:
+    """The outputs' product with their gradients, per sequence, as a function of flattened angles.
+
+    Args:
+        evaluation: what is evaluated.
+        shape: (B, T, A) of the angles.
+        memory: (B, 2^m, 2^m) complex or None.
+        grad_probs: (B, T, 2^r).
+        grad_memory: (B, 2^m, 2^m) complex or None.
+
+    Returns:
+        Points (N, B, T*A) and a seed to values (N, B).
+    """
+    n_rows, n_steps, n_angles = shape
+
+    def values(points: Tensor, seed: int) -> Tensor:
+        n = points.shape[0]
+        initial = None if memory is None else memory.repeat(n, 1, 1)
+        outputs = evaluation.run(points.reshape(n * n_rows, n_steps, n_angles), initial, seed)
+        return contract(*outputs, grad_probs, grad_memory).view(n, n_rows)
+
+    return values
+
+
+def contract(probs: Tensor, memory: Tensor | None, grad_probs: Tensor, grad_memory: Tensor | None) -> Tensor:
+    """Product of outputs and gradients for every row of N copies of B sequences.
+
+    Args:
+        probs: (N*B, T, 2^r).
+        memory: (N*B, 2^m, 2^m) complex; used where `grad_memory` is given.
+        grad_probs: (B, T, 2^r).
+        grad_memory: (B, 2^m, 2^m) complex or None.
+
+    Returns:
+        (N, B) float64.
+    """
+    n_rows = grad_probs.shape[0]
+    n = probs.shape[0] // max(1, n_rows)
+
+    def product(outputs: Tensor, gradient: Tensor) -> Tensor:
+        # Summed in float64: differences of these values are what the estimators live on.
+        return (outputs.double().view(n, n_rows, -1) * gradient.reshape(n_rows, -1)).sum(-1)
+
+    total = product(probs, grad_probs)
+    if grad_memory is not None and memory is not None:
+        total += product(torch.view_as_real(memory), torch.view_as_real(grad_memory))
+    return total

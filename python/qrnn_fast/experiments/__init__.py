@@ -1,0 +1,1 @@
+"""Training runs and comparisons: what the command line does."""

@@ -1,0 +1,47 @@
+"""Checkpoints that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint; one that stands there already is kept until the new one is whole and on disk."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    # The new name, too, must survive a power failure.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load_checkpoint(path: Path, keys: set[str]) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Args:
+        path: the file.
+        keys: the keys it must have.
+
+    Raises:
+        ValueError: no such file, or a file that is not such a checkpoint.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such checkpoint; the run was stopped before its first one, so begin a new run")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: cannot be read as a checkpoint ({error})") from error
+    if not isinstance(state, dict) or set(state) != keys:
+        raise ValueError(f"{path}: is not a training checkpoint of this version, which has the keys {sorted(keys)}")
+    return state

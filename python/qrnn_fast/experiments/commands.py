@@ -1,0 +1,175 @@
+"""The commands of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+
+from qrnn_fast.experiments import demo, runs
+from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit
+from qrnn_fast.experiments.progress import TrainingProgress, make_console
+from qrnn_fast.experiments.report import errors_table
+from qrnn_fast.experiments.settings import CELLS, GRADIENTS, Settings
+from qrnn_fast.experiments.train import Trainer
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="qrnn_fast: train and measure quantum recurrent neural networks.",
+)
+
+
+def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Report errors of the input and of the run as one message; Ctrl-C as code 130."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except typer.Exit:  # a RuntimeError by inheritance
+            raise
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except (ValueError, TypeError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except (RuntimeError, OSError) as error:
+            print(f"failed: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+
+    return wrapped
+
+
+def _settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes ``**given`` one option for each field of Settings.
+
+    Options that are not given are left out of `given`, so that a resumed run knows which were.
+    """
+    hints = get_type_hints(Settings)
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    parameters = own + [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                hints[field.name] | None,
+                typer.Option(
+                    "--" + field.name.replace("_", "-"), help=field.metadata["help"], show_default=str(field.default)
+                ),
+            ],
+        )
+        for field in dataclasses.fields(Settings)
+    ]
+
+    @functools.wraps(command)
+    def wrapped(**kwargs: Any) -> None:
+        names = {field.name for field in dataclasses.fields(Settings)}
+        command(**{name: value for name, value in kwargs.items() if name not in names or value is not None})
+
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def _option(field: dataclasses.Field[Any]) -> Any:
+    name = "--" + field.name.replace("_", "-")
+    return typer.Option(name, help=field.metadata["help"], show_default=str(field.default))
+
+
+def _train(trainer: Trainer, console: Console, label: str) -> None:
+    with TrainingProgress(console, label, trainer.total_updates, trainer.update) as progress:
+        trainer.run(progress)
+
+
+@app.command()
+@_settings_as_options
+@_plain_errors
+def train(
+    out: Annotated[Path, typer.Option(help="Folder of the run: settings, log, checkpoint, results.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in that folder to the same bits.")] = False,
+    **given: Any,
+) -> None:
+    """Train one network and report its errors beside the baselines'."""
+    console = make_console()
+    if "data" in given:
+        given["data"] = str(Path(given["data"]).resolve())
+    trainer = runs.resume(out, given) if resume else runs.begin(Settings(**given), out)
+    if resume:
+        console.print(f"{out}: at update {trainer.update} of {trainer.total_updates}")
+    try:
+        _train(trainer, console, trainer.settings.gradient)
+    except KeyboardInterrupt:
+        print(f"interrupted; the checkpoint in {out} is whole, continue with --resume", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    console.print(errors_table(runs.finish(trainer), trainer.task).rich())
+
+
+@app.command()
+@_plain_errors
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    steps: Annotated[int | None, typer.Option(help="Steps of a window, in place of the run's own.")] = None,
+    washout: Annotated[int | None, typer.Option(help="First steps left out of the windowed error.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Rows between the starts of two windows.")] = None,
+    long_washout: Annotated[int | None, typer.Option(help="First steps left out of the long run's error.")] = None,
+) -> None:
+    """Measure a trained network again, if need be with other windows; the run's folder is only read."""
+    changes = {"steps": steps, "washout": washout, "stride": stride, "long_washout": long_washout}
+    given = {name: value for name, value in changes.items() if value is not None}
+    task, results = runs.evaluate(run, given)
+    make_console().print(errors_table(results, task).rich())
+
+
+@app.command()
+@_plain_errors
+def compare(
+    out: Annotated[Path, typer.Option(help="A new or empty folder for the report.")] = Path("report"),
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Number of seeds of the runs trained by the adjoint.")] = 5,
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Without it: PyTorch's choice.")] = None,
+    max_updates: Annotated[
+        int | None, typer.Option(help="Stop each run after this many updates (a quick look).")
+    ] = None,
+) -> None:
+    """Train on Lorenz by each gradient method, print one table, write a report; code 1 if a check fails."""
+    console = make_console()
+    entries = demo.plan(seed=seed, seeds=seeds, threads=threads, max_updates=max_updates)
+    if not demo.compare(entries, out, console):
+        raise typer.Exit(1)
+
+
+@app.command()
+@_plain_errors
+def info(
+    cell: Annotated[str, typer.Option(help=f"The circuit of one step: {', '.join(CELLS)}.")] = "crx_chain",
+    qubits: Annotated[int, typer.Option(help="Number of qubits.")] = 8,
+    repeats: Annotated[int, typer.Option(help="Repeats of the gates within a step.")] = 1,
+) -> None:
+    """Show the versions, a circuit, and what one update costs by each gradient method."""
+    console = make_console()
+    for name, value in runs.versions().items():
+        console.print(f"{name:12} {value}", highlight=False)
+    settings = Settings(cell=cell, qubits=qubits, repeats=repeats)
+    circuit = make_circuit(settings)
+    console.print(f"\n{cell}: {circuit!r}, {circuit.n_angles} angles", highlight=False)
+    for gradient in GRADIENTS:
+        settings = dataclasses.replace(settings, gradient=gradient)
+        count = evaluations_per_sequence(settings, circuit)
+        console.print(
+            f"{gradient:16} {count:6} circuit evaluations per sequence and update "
+            f"(T = {settings.steps}, context {settings.context}, {settings.samples} samples)",
+            highlight=False,
+        )

@@ -1,0 +1,121 @@
+"""The forecasting task: a record split, scaled and cut into windows, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qrnn_fast.experiments.settings import DTYPES, Settings
+from qrnn_fast.systems import Lorenz, Scaling, load_record, split_row, window_starts
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of equal length, named by the row of their first step.
+
+    Attributes:
+        starts: row of step 0 of each window, (W,), int64.
+        steps: steps T of a window.
+        washout: first steps that errors leave out.
+    """
+
+    starts: Tensor
+    steps: int
+    washout: int
+
+    def rows(self, windows: Tensor | slice = slice(None)) -> Tensor:
+        """The row of every step, (W, T), int64."""
+        return self.starts[windows, None] + torch.arange(self.steps)
+
+    @property
+    def scored_rows(self) -> Tensor:
+        """The rows of all steps after the washout, window after window, (W * (T - washout),), int64."""
+        return self.rows()[:, self.washout :].reshape(-1)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A record ready for training.
+
+    Attributes:
+        columns: names of the columns: the observed one, then the predicted ones.
+        observed: column 0, scaled, (rows,), float64 whatever the run's precision, for the baselines' sake.
+        others: the other columns, scaled, (rows, k), float64.
+        dtype: the run's precision.
+        context: rows read by a step.
+        train: training windows.
+        windowed: validation windows.
+        long_run: the whole validation part as one window.
+        n_train: number of training rows.
+    """
+
+    columns: tuple[str, ...]
+    observed: Tensor
+    others: Tensor
+    dtype: torch.dtype
+    context: int
+    train: Windows
+    windowed: Windows
+    long_run: Windows
+    n_train: int
+
+    @property
+    def n_targets(self) -> int:
+        """Number k of predicted columns."""
+        return self.others.shape[1]
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """What the steps at `rows` (W, T) read: (W, T, context), newest row first."""
+        return self.observed[rows[..., None] - torch.arange(self.context)].to(self.dtype)
+
+    def targets(self, rows: Tensor) -> Tensor:
+        """What the steps at `rows` (W, T) predict: (W, T, k), one row ahead."""
+        return self.others[rows + 1].to(self.dtype)
+
+
+@lru_cache(maxsize=1)  # a comparison makes many tasks from one record, which takes seconds to integrate
+def _lorenz_record(lorenz: Lorenz) -> NDArray[np.float64]:
+    return lorenz.record()
+
+
+def make_task(settings: Settings) -> Task:
+    """The task of a run: the Lorenz record or the file named by ``settings.data``.
+
+    Raises:
+        ValueError: a file that cannot be used, or too few rows.
+    """
+    if settings.data is None:
+        record = _lorenz_record(Lorenz(rows=settings.rows))
+        columns: tuple[str, ...] = Lorenz.columns
+    else:
+        record = load_record(settings.data)
+        columns = tuple(f"column {i}" for i in range(record.shape[1]))
+    rows = len(record)
+    n_train = split_row(rows)
+    cut = {"context": settings.context, "steps": settings.steps, "stride": settings.stride}
+    train = window_starts(0, n_train, **cut)
+    windowed = window_starts(n_train, rows, **cut)
+    long_start = n_train + settings.context - 1
+    long_steps = rows - 1 - long_start
+    if settings.long_washout >= long_steps:
+        raise ValueError(
+            f"long_washout is {settings.long_washout}, but the validation part has {long_steps} steps only; give a "
+            "smaller one or a longer record"
+        )
+    scaled = torch.from_numpy(Scaling.fit(record[:n_train]).apply(record))
+    return Task(
+        columns=columns,
+        observed=scaled[:, 0].contiguous(),
+        others=scaled[:, 1:].contiguous(),
+        dtype=DTYPES[settings.dtype],
+        context=settings.context,
+        train=Windows(torch.from_numpy(train), settings.steps, settings.washout),
+        windowed=Windows(torch.from_numpy(windowed), settings.steps, settings.washout),
+        long_run=Windows(torch.tensor([long_start]), long_steps, settings.long_washout),
+        n_train=n_train,
+    )

@@ -1,0 +1,127 @@
+"""The settings of a training run. The command line's options are made from these fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+CELLS = ("crx_chain", "rx_rz_chain", "reuploading")
+GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
+SCHEDULES = ("constant", "one-cycle")
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def _setting(default: Any, text: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the outcome of a training run.
+
+    Raises:
+        ValueError: a value that is not accepted.
+    """
+
+    data: str | None = _setting(
+        None, "A .npy file (rows, columns): column 0 is observed, the others are predicted. Without it: Lorenz-63."
+    )
+    rows: int = _setting(9900, "Rows of the Lorenz record; the first 70 % train.")
+    cell: str = _setting("crx_chain", f"The circuit of one step: {', '.join(CELLS)}.")
+    qubits: int = _setting(8, "Number of qubits.")
+    repeats: int = _setting(1, "Repeats of the gates within a step.")
+    context: int = _setting(1, "Rows read by a step: x(t), x(t-1), ..., newest first.")
+    steps: int = _setting(20, "Steps T of a window.")
+    stride: int = _setting(5, "Rows between the starts of two windows.")
+    washout: int = _setting(5, "First steps of a window that the loss and the windowed error leave out.")
+    long_washout: int = _setting(100, "First steps left out of the long run's error (given with and without).")
+    gradient: str = _setting("adjoint", f"Gradient method: {', '.join(GRADIENTS)}.")
+    perturbation: float = _setting(0.1, "Size of the perturbation of spsa and fdsa.")
+    samples: int = _setting(2, "Directions averaged over in one update of spsa.")
+    epochs: int = _setting(10, "Passes over the training windows.")
+    updates: int | None = _setting(None, "Stop after this many updates, within an epoch if need be.")
+    batch_size: int = _setting(32, "Windows of one update.")
+    lr: float = _setting(0.01, "Learning rate of Adam; the peak where the schedule is one-cycle.")
+    schedule: str = _setting("constant", f"Learning rate over the updates: {', '.join(SCHEDULES)}.")
+    seed: int = _setting(0, "Decides the initial weights, the order of the windows and the estimators' directions.")
+    dtype: str = _setting("float64", f"Precision: {', '.join(DTYPES)}.")
+    threads: int | None = _setting(None, "CPU threads. Without it: PyTorch's choice.")
+    checkpoint_every: int | None = _setting(None, "Updates between checkpoints, besides those after every epoch.")
+    validate_every: int = _setting(1, "Epochs between two validations during training; 0: none.")
+
+    def __post_init__(self) -> None:
+        for name, accepted in (
+            ("cell", CELLS),
+            ("gradient", GRADIENTS),
+            ("schedule", SCHEDULES),
+            ("dtype", tuple(DTYPES)),
+        ):
+            if getattr(self, name) not in accepted:
+                raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {getattr(self, name)!r}")
+        for name in ("rows", "qubits", "repeats", "context", "steps", "stride", "samples", "epochs", "batch_size"):
+            self._at_least(name, 1)
+        for name in ("updates", "threads", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                self._at_least(name, 1)
+        for name in ("washout", "long_washout", "validate_every", "seed"):
+            self._at_least(name, 0)
+        if self.washout >= self.steps:
+            raise ValueError(f"washout must be below steps ({self.steps}), or no step is left; got {self.washout}")
+        for name in ("lr", "perturbation"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be a finite number above 0, got {value}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2^63, got {self.seed}")
+
+    def _at_least(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+    def save(self, path: Path) -> None:
+        """Write the settings as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read settings written by `save`.
+
+        Raises:
+            ValueError: no such file, or a file that does not hold settings.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{path}: no such file; a run folder holds one, written by `qrnn-fast train`") from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path}: cannot be read as a run's settings ({error})") from error
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or set(values) != names:
+            given = sorted(values) if isinstance(values, dict) else values
+            raise ValueError(f"{path}: is not a run's settings: it must have the keys {sorted(names)}, got {given}")
+        return cls(**values)
+
+    def refuse_other(self, given: dict[str, Any]) -> None:
+        """Compare with settings given anew.
+
+        Args:
+            given: names and values, those that were given only.
+
+        Raises:
+            ValueError: some differ; the message names them.
+        """
+        differing = {name: value for name, value in given.items() if getattr(self, name) != value}
+        if differing:
+            listed = "; ".join(
+                f"{name}: the run has {getattr(self, name)!r}, given was {value!r}" for name, value in differing.items()
+            )
+            raise ValueError(
+                f"a run can only be resumed with the settings it was begun with ({listed}); leave these options out, "
+                "or begin a new run in another folder"
+            )

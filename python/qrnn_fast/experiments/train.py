@@ -1,0 +1,227 @@
+"""Training by Adam, with checkpoints from which a run continues to the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
+from qrnn_fast.experiments.data import Task
+from qrnn_fast.experiments.evaluate import model_errors, protocols
+from qrnn_fast.experiments.log import append_line, keep_lines
+from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit, make_model
+from qrnn_fast.experiments.settings import Settings
+
+CHECKPOINT = "checkpoint.pt"
+UPDATES = "updates.jsonl"
+EPOCHS = "epochs.jsonl"
+
+_STATE_KEYS = {
+    "update",
+    "evaluations",
+    "order",
+    "position",
+    "order_state",
+    "direction_state",
+    "model",
+    "optimiser",
+    "task",
+}
+
+OnUpdate = Callable[[int, float], None]
+
+
+def learning_rate(settings: Settings, update: int, total: int) -> float:
+    """The learning rate of update number `update` (from 0) of `total`.
+
+    "one-cycle" rises along a cosine from lr / 25 to lr over the first three tenths and falls along another to
+    lr / 1000 (after L. N. Smith and N. Topin, arXiv:1708.07120).
+    """
+    if settings.schedule == "constant":
+        return settings.lr
+    rise = 0.3 * total
+    begin, end, part = (
+        (1 / 25, 1.0, update / rise) if update < rise else (1.0, 1 / 1000, (update - rise) / (total - rise))
+    )
+    return settings.lr * (end + (begin - end) * (1 + math.cos(math.pi * part)) / 2)
+
+
+class Trainer:
+    """The state of a training run and the loop that moves it on.
+
+    Args:
+        settings: the run's settings.
+        task: made from the same settings.
+        folder: an existing folder for the checkpoint and the logs (one line of JSON for each update and each
+            validation).
+    """
+
+    def __init__(self, settings: Settings, task: Task, folder: Path) -> None:
+        self.settings = settings
+        self.task = task
+        self.folder = folder
+        # Independent streams: none moves when another is drawn from.
+        init_seed, order_seed, direction_seed = np.random.SeedSequence(settings.seed).generate_state(3, np.uint64)
+        self.order_generator = torch.Generator().manual_seed(int(order_seed))
+        self.directions = torch.Generator().manual_seed(int(direction_seed))
+        self.model = make_model(settings, task.n_targets, int(init_seed), self.directions)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr)
+        self.evaluations_per_sequence = evaluations_per_sequence(settings, make_circuit(settings))
+        self.update = 0
+        self.evaluations = 0
+        self.order = torch.empty(0, dtype=torch.int64)
+        self.position = 0
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates of one pass over the training windows."""
+        return math.ceil(len(self.task.train.starts) / self.settings.batch_size)
+
+    @property
+    def total_updates(self) -> int:
+        """Updates after which the run is complete."""
+        total = self.settings.epochs * self.updates_per_epoch
+        return total if self.settings.updates is None else min(total, self.settings.updates)
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        state = {
+            "update": self.update,
+            "evaluations": self.evaluations,
+            "order": self.order,
+            "position": self.position,
+            "order_state": self.order_generator.get_state(),
+            "direction_state": self.directions.get_state(),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "task": _digest(self.task),
+        }
+        save_checkpoint(self.folder / CHECKPOINT, state)
+
+    def read(self) -> None:
+        """Go to where the checkpoint in the run's folder stands.
+
+        Raises:
+            ValueError: no whole checkpoint, or one that belongs to other data or settings.
+        """
+        path = self.folder / CHECKPOINT
+        state = load_checkpoint(path, _STATE_KEYS)
+        if state["task"] != _digest(self.task):
+            raise ValueError(f"{path}: was written on other data than is there now; put the data back or begin anew")
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ValueError(f"{path}: does not fit the run's settings ({error})") from error
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.order_generator.set_state(state["order_state"])
+        self.directions.set_state(state["direction_state"])
+        self.update, self.evaluations = state["update"], state["evaluations"]
+        self.order, self.position = state["order"], state["position"]
+
+    def drop_later_lines(self) -> None:
+        """Drop what the logs say of updates after the checkpoint: they will be made again."""
+        for name in (UPDATES, EPOCHS):
+            keep_lines(self.folder / name, lambda line: line["update"] <= self.update)
+
+    def run(self, on_update: OnUpdate) -> None:
+        """Train until the run is complete.
+
+        A checkpoint is written at the start, after every epoch, every ``checkpoint_every`` updates and at the end.
+
+        Args:
+            on_update: called after each update with its number (from 1) and its loss.
+
+        Raises:
+            RuntimeError: the loss is not finite; the weights were left as they were before that update.
+        """
+        every = self.settings.checkpoint_every
+        if self.update == 0:
+            self.save()
+        with (
+            (self.folder / UPDATES).open("a", encoding="utf-8") as updates,
+            (self.folder / EPOCHS).open("a", encoding="utf-8") as epochs,
+        ):
+            while self.update < self.total_updates:
+                record = self._step()
+                append_line(updates, record)
+                epoch_ends = self.position == len(self.order)
+                done = self.update == self.total_updates
+                if (epoch_ends or done) and self._validates(record["epoch"], done):
+                    append_line(epochs, self._validate(record["epoch"]))
+                if epoch_ends or done or (every is not None and self.update % every == 0):
+                    # The logs reach the disk first, so that they never lack an update the checkpoint has.
+                    _sync(updates, epochs)
+                    self.save()
+                on_update(self.update, record["loss"])
+
+    def _step(self) -> dict[str, Any]:
+        began = time.perf_counter()
+        if self.position == len(self.order):
+            self.order = torch.randperm(len(self.task.train.starts), generator=self.order_generator)
+            self.position = 0
+        batch = self.order[self.position : self.position + self.settings.batch_size]
+        lr = learning_rate(self.settings, self.update, self.total_updates)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        loss = self._loss(batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise RuntimeError(
+                f"the loss of update {self.update + 1} is {value}: training has diverged; lower --lr. The checkpoint "
+                f"in {self.folder} is of an earlier update"
+            )
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.update += 1
+        self.position += len(batch)
+        self.evaluations += len(batch) * self.evaluations_per_sequence
+        return {
+            "update": self.update,
+            "epoch": (self.update - 1) // self.updates_per_epoch + 1,
+            "loss": value,
+            "seconds": time.perf_counter() - began,
+            "evaluations": self.evaluations,
+            "lr": lr,
+        }
+
+    def _loss(self, batch: Tensor) -> Tensor:
+        rows = self.task.train.rows(batch)
+        washout = self.settings.washout
+        predicted = self.model(self.task.inputs(rows))[:, washout:]
+        return torch.nn.functional.mse_loss(predicted, self.task.targets(rows)[:, washout:])
+
+    def _validates(self, epoch: int, done: bool) -> bool:
+        every = self.settings.validate_every
+        return every > 0 and (done or epoch % every == 0)
+
+    def _validate(self, epoch: int) -> dict[str, Any]:
+        errors = model_errors(self.model, self.task, protocols(self.task, train=False))
+        return {
+            "update": self.update,
+            "epoch": epoch,
+            **{name: e.as_json() for name, e in errors.items()},
+        }
+
+
+def _digest(task: Task) -> str:
+    """Tells whether two tasks hold the same data."""
+    digest = hashlib.sha256()
+    for tensor in (task.observed, task.others, task.train.starts, task.windowed.starts, task.long_run.starts):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _sync(*files: TextIO) -> None:
+    for file in files:
+        file.flush()
+        os.fsync(file.fileno())

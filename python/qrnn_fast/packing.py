@@ -1,0 +1,46 @@
+"""Sequences of different lengths: those of equal length run together, each over its own steps only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# (n, T, A) angles and (n, 2^m, 2^m) memory to (n, T, 2^r) probabilities and (n, 2^m, 2^m) final memory.
+Run = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+
+
+class Group(NamedTuple):
+    """Sequences of one length T: their rows in the batch, and where their steps lie in the packed data."""
+
+    rows: slice
+    steps: Tensor  # (n, T) indices
+
+
+class Packing(NamedTuple):
+    """The groups of packed data (S, ...), S being the number of steps of all sequences together."""
+
+    groups: tuple[Group, ...]  # the longest first, as the rows of packed data are sorted
+    order: Tensor  # (S,) where each step lies when the groups' outputs are laid end to end
+
+    @classmethod
+    def of(cls, batch_sizes: Tensor) -> Packing:
+        """The groups of a PackedSequence with these batch sizes."""
+        starts = batch_sizes.cumsum(0) - batch_sizes  # where each step begins in the data
+        lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)  # descending, as the rows are
+        distinct, counts = torch.unique_consecutive(lengths, return_counts=True)
+        groups, first = [], 0
+        for length, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+            rows = torch.arange(first, first + count)
+            groups.append(Group(slice(first, first + count), starts[:length] + rows[:, None]))
+            first += count
+        return cls(tuple(groups), torch.cat([g.steps.flatten() for g in groups]).argsort())
+
+    def run(self, run: Run, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Probabilities (S, 2^r) and final memories (B, 2^m, 2^m) for angles (S, A) and memories (B, 2^m, 2^m)."""
+        outputs = [run(angles[g.steps], None if memory is None else memory[g.rows]) for g in self.groups]
+        probs = torch.cat([p.flatten(0, 1) for p, _ in outputs])[self.order]
+        finals = [final for _, final in outputs if final is not None]
+        return probs, torch.cat(finals) if finals else None

@@ -1,0 +1,199 @@
+"""The command line: what it accepts, prints, writes and returns."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from qrnn_fast import cli
+from qrnn_fast.experiments import demo
+from qrnn_fast.experiments.baselines import CUBIC
+from qrnn_fast.experiments.commands import app
+from qrnn_fast.experiments.demo import Entry, plan
+from qrnn_fast.experiments.log import read_lines
+from qrnn_fast.experiments.settings import GRADIENTS, Settings
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+SMALL = ["--qubits", "2", "--rows", "120", "--steps", "6", "--washout", "2", "--long-washout", "3", "--batch-size", "8"]
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_train_evaluate_and_resume(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trained = call("train", "--out", run, *SMALL, "--epochs", "2", "--gradient", "spsa", "--seed", "7")
+    assert trained.exit_code == 0, trained.output
+    stored = json.loads((run / "results.json").read_text())["rmse"]
+    for model, protocols in stored.items():
+        assert model in trained.output
+        for errors in protocols.values():
+            assert f"{errors['mean']:.4f}" in trained.output
+    settings = Settings.load(run / "settings.json")
+    assert (settings.qubits, settings.gradient, settings.seed, settings.epochs) == (2, "spsa", 7, 2)
+
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    evaluated = call("evaluate", run)
+    assert evaluated.exit_code == 0
+    assert f"{stored['QRNN']['windowed']['mean']:.4f}" in evaluated.output
+    other = call("evaluate", run, "--steps", "12", "--washout", "6", "--stride", "1", "--long-washout", "1")
+    assert other.exit_code == 0
+    assert other.output != evaluated.output
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+
+    resumed = call("train", "--out", run, "--resume", "--seed", "7")
+    assert resumed.exit_code == 0
+    assert "at update 4 of 4" in resumed.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gradient", "guess"], "gradient must be one of adjoint, parameter-shift, spsa, fdsa"),
+        (["--lr", "0"], "lr must be"),
+        (["--rows", "30"], "too few rows"),
+        (["--qubits", "3"], "3"),
+        (["--data", "absent.npy"], "no such file"),
+        (["--resume"], "no such file"),
+    ],
+)
+def test_train_refuses_bad_settings(tmp_path: Path, options: list[str], message: str) -> None:
+    refused = call("train", "--out", tmp_path / "run", *options)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: ")
+    assert message in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_bad_data(tmp_path: Path) -> None:
+    record = np.random.default_rng(0).normal(size=(120, 3))
+    record[40, 2] = np.nan
+    np.save(tmp_path / "record.npy", record)
+    refused = call("train", "--out", tmp_path / "run", "--data", tmp_path / "record.npy", *SMALL)
+    assert refused.exit_code == 2
+    assert "row 40, column 2" in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_a_folder_in_use_and_other_settings(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert call("train", "--out", run, *SMALL, "--updates", "1").exit_code == 0
+    again = call("train", "--out", run, *SMALL, "--updates", "1")
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+    other = call("train", "--out", run, "--resume", "--lr", "0.5")
+    assert other.exit_code == 2
+    assert "lr: the run has 0.01, given was 0.5" in other.stderr
+
+
+def test_data_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "record.npy", np.random.default_rng(0).normal(size=(120, 4)))
+    monkeypatch.chdir(tmp_path)
+    trained = call("train", "--out", "run", "--data", "record.npy", *SMALL, "--updates", "1")
+    assert trained.exit_code == 0, trained.output
+    assert "column 1, column 2, column 3" in trained.output
+    monkeypatch.chdir("/")
+    assert call("evaluate", tmp_path / "run").exit_code == 0
+
+
+def test_every_setting_is_an_option() -> None:
+    text = call("train", "--help").output
+    for field in Settings.__dataclass_fields__:
+        assert "--" + field.replace("_", "-") in text
+
+
+def test_info_tells_versions_and_costs() -> None:
+    told = call("info", "--qubits", "8")
+    assert told.exit_code == 0
+    assert torch.__version__ in told.output
+    for gradient in GRADIENTS:
+        assert gradient in told.output
+    assert "55 angles" in told.output
+    assert "2481 circuit evaluations" in told.output  # 1 + 20 (48 x 2 + 7 x 4)
+    assert call("info", "--cell", "lstm").exit_code == 2
+
+
+def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "qrnn_fast", "train", "--out", str(run), *SMALL, "--epochs", "100000"]
+    process = subprocess.Popen([*command, "--checkpoint-every", "3"], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (run / "updates.jsonl").exists() or (run / "updates.jsonl").stat().st_size == 0:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert stderr.strip() == f"interrupted; the checkpoint in {run} is whole, continue with --resume"
+    checkpoint = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert checkpoint["update"] > 0
+    assert len(read_lines(run / "updates.jsonl")) >= checkpoint["update"]
+    assert call("evaluate", run).exit_code == 0
+
+
+def test_compare_reports_failed_checks(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    compared = call("compare", "--out", out, "--max-updates", "2", "--seeds", "2", "--threads", "1")
+    assert compared.exit_code == 1, compared.output  # two updates do not beat the baselines
+    assert "FAIL" in compared.output
+    assert {"report.md", "updates.csv", "training.png", "predictions.png", "seconds.png", "runs"} == {
+        path.name for path in out.iterdir()
+    }
+    with (out / "updates.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["seed"], row["update"]) for row in rows] == [
+        (entry.label, str(seed), str(update))
+        for entry in plan(seeds=2)
+        for seed in range(entry.seeds)
+        for update in (1, 2)
+    ]
+    for picture in out.glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    report = (out / "report.md").read_text()
+    for text in (*GRADIENTS, "quadratic in 3 lags", "**FAIL**"):
+        assert text in report
+    again = call("compare", "--out", out)
+    assert again.exit_code == 2
+    assert "not empty" in again.stderr
+
+
+def test_compare_passes_where_all_checks_hold(tmp_path: Path) -> None:
+    # Without a nonlinear memory the cubic cannot tell where a sine goes next; two qubits can.
+    t = np.arange(300)
+    np.save(tmp_path / "record.npy", np.stack([np.sin(0.3 * t), np.cos(0.3 * t)], axis=1))
+    settings = Settings(
+        data=str(tmp_path / "record.npy"),
+        qubits=2,
+        epochs=60,
+        lr=0.05,
+        stride=2,
+        long_washout=9,
+        threads=1,
+        validate_every=0,
+    )
+    console = Console(width=150, record=True, quiet=True)
+    assert demo.compare([Entry("adjoint", settings, CUBIC)], tmp_path / "report", console)
+    assert "FAIL" not in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_main_names_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("typer", "qrnn_fast.experiments.commands"):
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit, match=r"needs typer.*qrnn_fast\[experiments\]"):
+        cli.main()

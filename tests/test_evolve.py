@@ -1,0 +1,425 @@
+"""evolve as a torch operation: shapes, dtypes, autograd, vmap, compile, errors."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import qrnn_fast as qf
+import torch
+from torch import Tensor
+
+TORCH_WARNS_OF_ITSELF = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*is deprecated:DeprecationWarning")
+
+
+def circuit(n_qubits: int = 4) -> qf.Circuit:
+    """Memory on the even qubits, readout on the odd ones; every slot twice, once scaled and moved."""
+    c = qf.Circuit(n_qubits)
+    slots = [c.angle() for _ in range(2 * n_qubits)]
+    for k in range(n_qubits):
+        c.rx(slots[2 * k], k).rz(slots[2 * k + 1], k)
+    for k in range(n_qubits - 1):
+        c.crx(0.5 * slots[k] + 0.1, k, k + 1)
+    for k in range(n_qubits):
+        c.ry(slots[2 * k + 1], k)
+    odd = range(1, n_qubits, 2)
+    return c.measure(odd).reset(odd)
+
+
+def angles(c: qf.Circuit, *leading: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*leading, c.n_angles, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def factor(c: qf.Circuit, *leading: int, seed: int = 1) -> Tensor:
+    dim = 2 ** len(c.memory)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*leading, dim, dim, generator=generator, dtype=torch.complex128)
+
+
+def density(lower: Tensor) -> Tensor:
+    rho = lower @ lower.mH
+    return rho / rho.diagonal(dim1=-2, dim2=-1).sum(-1).real[..., None, None]
+
+
+def loss(probs: Tensor, memory: Tensor | None = None) -> Tensor:
+    """A fixed linear function of the outputs, the same for cut and uncut sequences."""
+    weights = torch.linspace(-1, 1, probs.shape[-1], dtype=probs.dtype)
+    value = (probs * weights).sum()
+    if memory is not None:
+        pairs = torch.view_as_real(memory)
+        value = value + (pairs * torch.linspace(-1, 2, pairs[0].numel(), dtype=pairs.dtype).view(pairs[0].shape)).sum()
+    return value
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shapes_and_dtypes(dtype: torch.dtype) -> None:
+    c = circuit()
+    a = angles(c, 3, 5, dtype=dtype)
+    probs, memory = qf.evolve(c, a)
+    assert probs.shape == (3, 5, 4)
+    assert probs.dtype == dtype
+    assert memory.shape == (3, 4, 4)
+    assert memory.dtype == (torch.complex64 if dtype == torch.float32 else torch.complex128)
+    torch.testing.assert_close(probs.sum(-1), torch.ones(3, 5, dtype=dtype))
+    one, last = qf.evolve(c, a[1], memory[1])
+    both, lasts = qf.evolve(c, a, memory)
+    assert one.shape == (5, 4)
+    assert last.shape == (4, 4)
+    torch.testing.assert_close(one, both[1])
+    torch.testing.assert_close(last, lasts[1])
+
+
+def test_float32_gradients_are_float32_and_right() -> None:
+    c = circuit()
+    a, rho = angles(c, 2, 4), density(factor(c, 2))
+    grads = {}
+    for dtype, complex_dtype in ((torch.float32, torch.complex64), (torch.float64, torch.complex128)):
+        x, m = a.to(dtype).requires_grad_(), rho.to(complex_dtype).requires_grad_()
+        grads[dtype] = torch.autograd.grad(loss(*qf.evolve(c, x, m)), (x, m))
+        assert grads[dtype][0].dtype == dtype
+        assert grads[dtype][1].dtype == complex_dtype
+    for single, double in zip(*grads.values(), strict=True):
+        torch.testing.assert_close(single.to(double.dtype), double, rtol=1e-4, atol=1e-5)
+
+
+def test_empty_batches_and_sequences() -> None:
+    c = circuit()
+    probs, memory = qf.evolve(c, angles(c, 0, 5))
+    assert probs.shape == (0, 5, 4)
+    assert memory.shape == (0, 4, 4)
+    rho = density(factor(c, 2))
+    probs, memory = qf.evolve(c, angles(c, 2, 0), rho)
+    assert probs.shape == (2, 0, 4)
+    torch.testing.assert_close(memory, rho)
+    _, memory = qf.evolve(c, angles(c, 2, 0))
+    expected = torch.zeros(2, 4, 4, dtype=torch.complex128)
+    expected[:, 0, 0] = 1
+    torch.testing.assert_close(memory, expected)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "parameter-shift"])
+def test_a_sequence_cut_in_two_is_one_piece(gradient: str) -> None:
+    c = circuit()
+    a, lower = angles(c, 2, 7).requires_grad_(gradient == "adjoint"), factor(c, 2).requires_grad_(gradient == "adjoint")
+    whole, last = qf.evolve(c, a, density(lower), gradient=gradient)
+    first, between = qf.evolve(c, a[:, :3], density(lower), gradient=gradient)
+    second, last_of_two = qf.evolve(c, a[:, 3:], between, gradient=gradient)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(last_of_two, last, rtol=0, atol=1e-12)
+    if gradient == "adjoint":
+        one_piece = torch.autograd.grad(loss(whole, last), (a, lower))
+        two_pieces = torch.autograd.grad(loss(first) + loss(second, last_of_two), (a, lower))
+        for x, y in zip(one_piece, two_pieces, strict=True):
+            torch.testing.assert_close(x, y, rtol=0, atol=1e-12)
+
+
+def test_gradcheck_of_angles_and_memory() -> None:
+    c = circuit()
+
+    def outputs(a: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
+        probs, memory = qf.evolve(c, a, density(lower))
+        return probs, torch.view_as_real(memory)
+
+    assert torch.autograd.gradcheck(outputs, (angles(c, 2, 3).requires_grad_(), factor(c, 2).requires_grad_()))
+
+
+def test_only_what_needs_a_gradient_gets_one() -> None:
+    c = circuit()
+    a, rho = angles(c, 2, 3), density(factor(c, 2))
+    expected = torch.autograd.grad(
+        loss(*qf.evolve(c, x := a.clone().requires_grad_(), m := rho.clone().requires_grad_())), (x, m)
+    )
+    x = a.clone().requires_grad_()
+    torch.testing.assert_close(torch.autograd.grad(loss(*qf.evolve(c, x, rho)), x)[0], expected[0])
+    torch.testing.assert_close(torch.autograd.grad(loss(*qf.evolve(c, a, m)), m)[0], expected[1])
+    probs, memory = qf.evolve(c, a, rho)
+    assert not probs.requires_grad
+    assert not memory.requires_grad
+
+
+def test_a_loss_of_the_memory_alone() -> None:
+    c = circuit()
+    a = angles(c, 2, 3).requires_grad_()
+    (exact,) = torch.autograd.grad(qf.evolve(c, a)[1].abs().square().sum(), a)
+    (shifted,) = torch.autograd.grad(qf.evolve(c, a, gradient="parameter-shift")[1].abs().square().sum(), a)
+    assert exact.abs().max() > 0.01
+    torch.testing.assert_close(exact, shifted, rtol=0, atol=1e-8)
+
+
+def test_conjugated_and_transposed_memories() -> None:
+    c = circuit()
+    a, rho = angles(c, 2, 3), density(factor(c, 2))
+    plain = rho.mH.resolve_conj().contiguous()
+    torch.testing.assert_close(qf.evolve(c, a, rho.mH), qf.evolve(c, a, plain))
+    torch.testing.assert_close(qf.evolve(c, a.transpose(0, 1).contiguous().transpose(0, 1), rho), qf.evolve(c, a, rho))
+
+
+@pytest.mark.parametrize("with_memory", [False, True])
+@pytest.mark.parametrize("needs_grad", [False, True])
+def test_opcheck(with_memory: bool, needs_grad: bool) -> None:
+    from qrnn_fast.estimators import resolve
+
+    c = circuit(2)
+    a = angles(c, 2, 3).requires_grad_(needs_grad)
+    memory = torch.view_as_real(density(factor(c, 2))).requires_grad_(needs_grad) if with_memory else None
+    problem = f"None\n{resolve('adjoint', 'angles').text}\nnative\n{c.to_string()}"
+    torch.library.opcheck(torch.ops.qrnn_fast.evolve.default, (a, memory, None, problem))
+    grads = (torch.randn(2, 3, 2, dtype=torch.float64), torch.randn(2, 2, 2, 2, dtype=torch.float64))
+    backward = (a.detach(), None if memory is None else memory.detach(), None, *grads, problem)
+    torch.library.opcheck(torch.ops.qrnn_fast.evolve_backward.default, backward)
+
+
+def test_second_derivatives_raise() -> None:
+    c = circuit(2)
+    a = angles(c, 1, 2).requires_grad_()
+    (first,) = torch.autograd.grad(qf.evolve(c, a)[0].square().sum(), a, create_graph=True)
+    with pytest.raises(RuntimeError, match="second derivatives are not available"):
+        first.sum().backward()
+
+
+@TORCH_WARNS_OF_ITSELF
+def test_functorch_derivatives_raise() -> None:
+    c = circuit(2)
+    a = angles(c, 1, 2)
+    for transform in (torch.func.grad, torch.func.jacrev):
+        with pytest.raises(RuntimeError, match=r"torch\.autograd\.grad"):
+            transform(lambda x: qf.evolve(c, x)[0][..., 0].sum())(a)
+    with pytest.raises(RuntimeError, match=r"torch\.autograd\.grad"):
+        torch.func.grad(lambda x: torch.vmap(lambda y: qf.evolve(c, y)[0])(x)[..., 0].sum())(a)
+    with pytest.raises(RuntimeError, match=r"torch\.autograd\.grad"):
+        torch.func.jvp(lambda x: qf.evolve(c, x)[0], (a,), (a,))
+
+
+@pytest.mark.parametrize("dims", [(0, 0), (1, None), (None, 2), (2, 1)])
+def test_vmap(dims: tuple[int | None, int | None]) -> None:
+    c = circuit(2)
+    a, rho = angles(c, 3, 2, 4), density(factor(c, 3, 2))
+    x = a[0] if dims[0] is None else a.movedim(0, dims[0])
+    m = rho[0] if dims[1] is None else rho.movedim(0, dims[1])
+    mapped = torch.vmap(lambda y, r: qf.evolve(c, y, r), in_dims=dims)(x, m)
+    loop = [qf.evolve(c, a[0 if dims[0] is None else i], rho[0 if dims[1] is None else i]) for i in range(3)]
+    for got, expected in zip(mapped, zip(*loop, strict=True), strict=True):
+        torch.testing.assert_close(got, torch.stack(expected), rtol=0, atol=1e-13)
+
+
+def test_vmap_of_unbatched_and_of_the_backward_pass() -> None:
+    c = circuit(2)
+    a = angles(c, 3, 4).requires_grad_()
+    torch.testing.assert_close(torch.vmap(lambda y: qf.evolve(c, y)[0])(a), qf.evolve(c, a)[0])
+    jacobian = torch.autograd.functional.jacobian
+    for gradient in ("adjoint", "parameter-shift"):
+        rows = [jacobian(lambda x: qf.evolve(c, x, gradient=gradient)[0], a, vectorize=v) for v in (False, True)]  # noqa: B023
+        torch.testing.assert_close(rows[0], rows[1], rtol=0, atol=1e-13)
+
+
+@TORCH_WARNS_OF_ITSELF
+def test_compile_fullgraph() -> None:
+    c = circuit(2)
+
+    def f(x: Tensor) -> Tensor:
+        probs, _ = qf.evolve(c, x)
+        return (probs * torch.linspace(0, 1, probs.shape[-1])).sum()
+
+    compiled = torch.compile(f, fullgraph=True)
+    for seed in range(2):
+        a, b = (angles(c, 2, 3, seed=seed, dtype=torch.float32).requires_grad_() for _ in range(2))
+        compiled(a).backward()
+        f(b).backward()
+        torch.testing.assert_close(a.grad, b.grad)
+    # Sampled directions come from the default generator, anew in every call.
+    noisy = torch.compile(
+        lambda x: qf.evolve(c, x, gradient="spsa")[0][..., 0].sum(), fullgraph=True, backend="aot_eager"
+    )
+    x = angles(c, 1, 3).requires_grad_()
+    draws = [torch.autograd.grad(noisy(x), x)[0] for _ in range(3)]
+    assert not any(torch.equal(g, h) for g, h in itertools.combinations(draws, 2))
+
+
+def test_compiled_code_follows_a_change_of_circuit_backend_and_estimator() -> None:
+    torch.compiler.reset()
+    c = circuit(2)
+    settings = {"backend": Flipped(flip=False), "gradient": qf.SPSA(wrt="angles", c=0.1)}
+
+    def f(x: Tensor, m: Tensor) -> tuple[Tensor, Tensor | None]:
+        return qf.evolve(c, x, m, **settings)
+
+    compiled = torch.compile(f, fullgraph=True, backend="aot_eager")
+    x, m = angles(c, 1, 2), density(factor(c, 1))
+
+    def agree() -> Tensor:
+        torch.testing.assert_close(compiled(x, m), f(x, m))
+        return f(x, m)[0]
+
+    before = agree()
+    c = circuit(2).rx(0.7, 0).ry(0.3, 0)
+    moved = agree()
+    assert not torch.equal(f(x, m)[1], before)
+    settings["backend"] = Flipped(flip=True)
+    assert not torch.equal(agree(), moved)
+    c.rx(1.0, 0).measure([0])
+    assert agree().shape[-1] == 4
+    y = x.clone().requires_grad_()
+    for step in (0.1, 1.5):
+        settings["gradient"] = qf.SPSA(wrt="angles", c=step)
+        grads = []
+        for run in (compiled, f):
+            torch.manual_seed(3)
+            grads.append(torch.autograd.grad(run(y, m)[0][..., 1].sum(), y)[0])
+        torch.testing.assert_close(*grads)
+    torch.compiler.reset()
+
+
+class Flipped:
+    """The native backend, with the outcomes in reverse order or not."""
+
+    name = "flipped"
+
+    def __init__(self, *, flip: bool) -> None:
+        self.flip = flip
+
+    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, *, shots: int | None, seed: int):
+        probs, final = qf.backends.Native().run(c, a, memory)
+        return (probs.flip(-1).contiguous() if self.flip else probs), final
+
+
+def test_non_finite_angles_spoil_their_own_sequence_from_that_step_on() -> None:
+    c = circuit()
+    clean = angles(c, 4, 6)
+    for value in (float("nan"), float("inf")):
+        a = clean.clone()
+        a[1, 3, 0] = value
+        probs, memory = qf.evolve(c, a.requires_grad_())
+        expected, expected_memory = qf.evolve(c, clean)
+        assert torch.equal(probs[[0, 2, 3]], expected[[0, 2, 3]])
+        assert torch.equal(memory[[0, 2, 3]], expected_memory[[0, 2, 3]])
+        assert torch.equal(probs[1, :3], expected[1, :3])
+        assert not probs[1, 3:].isfinite().any()
+        assert not memory[1].isfinite().all()
+        probs[[0, 2, 3]].square().sum().backward()
+        assert a.grad[[0, 2, 3]].isfinite().all()
+
+
+def test_threads_and_batch_order_change_no_bit() -> None:
+    c = circuit()
+    a, rho = angles(c, 37, 5), density(factor(c, 37))
+
+    def run(x: Tensor, m: Tensor, threads: int) -> list[Tensor]:
+        x, m = x.clone().requires_grad_(), m.clone().requires_grad_()
+        outputs = qf.evolve(c, x, m, backend=qf.backends.Native(threads=threads))
+        return [*outputs, *torch.autograd.grad(loss(*[o * torch.ones_like(o) for o in outputs]), (x, m))]
+
+    one = run(a, rho, 1)
+    for t in (2, 3):
+        assert all(torch.equal(x, y) for x, y in zip(one, run(a, rho, t), strict=True))
+    order = torch.randperm(37, generator=torch.Generator().manual_seed(0))
+    assert all(torch.equal(x[order], y) for x, y in zip(one, run(a[order], rho[order], 1), strict=True))
+
+
+def test_the_default_generator_is_left_alone_by_exact_methods() -> None:
+    c = circuit(2)
+    a = angles(c, 1, 2).requires_grad_()
+    state = torch.get_rng_state()
+    for gradient in ("adjoint", "parameter-shift", "fdsa"):
+        qf.evolve(c, a, gradient=gradient)[0][..., 0].sum().backward()
+    qf.evolve(c, a.detach(), gradient="spsa")
+    assert torch.equal(state, torch.get_rng_state())
+    qf.evolve(c, a, gradient="spsa", generator=torch.Generator().manual_seed(1))
+    assert torch.equal(state, torch.get_rng_state())
+    qf.evolve(c, a, gradient="spsa")
+    assert not torch.equal(state, torch.get_rng_state())
+
+
+def test_the_given_generator_decides() -> None:
+    c = circuit(2)
+    a = angles(c, 1, 2).requires_grad_()
+
+    def draw(generator: torch.Generator) -> Tensor:
+        return torch.autograd.grad(qf.evolve(c, a, gradient="spsa", generator=generator)[0][..., 0].sum(), a)[0]
+
+    generator = torch.Generator().manual_seed(5)
+    first, second = draw(generator), draw(generator)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, draw(torch.Generator().manual_seed(5)))
+
+
+C = circuit(2)
+A = angles(C, 2, 3)
+RHO = density(factor(C, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "match", "arguments"),
+    [
+        (TypeError, "qf.Circuit", {"circuit": "crx_chain"}),
+        (TypeError, "float32 or float64", {"angles": A.half()}),
+        (TypeError, "float32 or float64", {"angles": A.bfloat16()}),
+        (TypeError, "float32 or float64", {"angles": A.long()}),
+        (TypeError, "float32 or float64", {"angles": A.to(torch.complex128)}),
+        (TypeError, "float32 or float64", {"angles": A.tolist()}),
+        (ValueError, "on the CPU", {"angles": A.to("meta")}),
+        (ValueError, r"\(B, T, A\) or \(T, A\)", {"angles": A[0, 0]}),
+        (ValueError, r"\(B, T, A\) or \(T, A\)", {"angles": A[None]}),
+        (ValueError, r"\(B, T, 4\), got \(2, 3, 3\)", {"angles": A[..., :3]}),
+        (TypeError, "complex128", {"memory": RHO.to(torch.complex64)}),
+        (TypeError, "complex128", {"memory": RHO.real}),
+        (ValueError, "on the CPU", {"memory": RHO.to("meta")}),
+        (ValueError, r"\(B, 2\^m, 2\^m\)", {"memory": RHO[0]}),
+        (ValueError, r"\(2\^m, 2\^m\)", {"memory": RHO, "angles": A[0]}),
+        (ValueError, "memory must have the shape", {"memory": RHO[:1]}),
+        (
+            ValueError,
+            "memory must have the shape",
+            {"memory": density(factor(qf.Circuit(2), 2))},
+        ),
+        (ValueError, "trace", {"memory": 2 * RHO}),
+        (ValueError, "Hermitian", {"memory": RHO + torch.tensor([[0, 0.1], [0, 0]])}),
+        (ValueError, "finite", {"memory": RHO * torch.tensor(float("nan"))}),
+        (ValueError, "'adjoint', 'parameter-shift', 'spsa', 'fdsa'", {"gradient": "spas"}),
+        (TypeError, "'adjoint', 'parameter-shift', 'spsa', 'fdsa'", {"gradient": None}),
+        (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.SPSA(wrt="weights")}),
+        (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.FDSA()}),
+        (ValueError, r"backend=qf\.backends\.Aer\(shots=100\)", {"shots": 100}),
+        (ValueError, "at least 1", {"shots": 0}),
+        (TypeError, "integer", {"shots": 10.0}),
+        (ValueError, "noise", {"noise": object()}),
+        (ValueError, "'auto', 'native'", {"backend": "cuda"}),
+        (TypeError, "backend object", {"backend": 3}),
+        (TypeError, "torch.Generator", {"generator": 3, "gradient": "spsa", "angles": A.clone().requires_grad_()}),
+    ],
+)
+def test_bad_input(kind: type[Exception], match: str, arguments: dict[str, object]) -> None:
+    arguments = {"circuit": C, "angles": A, **arguments}
+    with pytest.raises(kind, match=match):
+        qf.evolve(arguments.pop("circuit"), arguments.pop("angles"), **arguments)
+
+
+def test_gradients_that_an_estimator_cannot_give_are_refused() -> None:
+    rho = RHO.clone().requires_grad_()
+    for gradient in ("parameter-shift", "spsa", "fdsa"):
+        with pytest.raises(ValueError, match=r"adjoint.*memory\.detach\(\)"):
+            qf.evolve(C, A, rho, gradient=gradient)
+        with torch.no_grad():
+            qf.evolve(C, A, rho, gradient=gradient)
+    backend = Flipped(flip=False)
+    with pytest.raises(ValueError, match="parameter-shift"):
+        qf.evolve(C, A.clone().requires_grad_(), backend=backend)
+    qf.evolve(C, A, backend=backend)
+
+
+def test_check_memory() -> None:
+    rho = density(factor(C, 2))
+    qf.check_memory(rho)
+    qf.check_memory(rho[0].to(torch.complex64))
+    with pytest.raises(ValueError, match=r"smallest eigenvalue is -0\.5"):
+        qf.check_memory(torch.diag(torch.tensor([1.5, -0.5], dtype=torch.complex128)))
+    with pytest.raises(ValueError, match="trace"):
+        qf.check_memory(2 * rho)
+    with pytest.raises(ValueError, match="Hermitian"):
+        qf.check_memory(rho + torch.tensor([[0, 0.1], [0, 0]]))
+    with pytest.raises(ValueError, match="finite"):
+        qf.check_memory(rho / 0)
+    with pytest.raises(ValueError, match="shape"):
+        qf.check_memory(rho[..., :1])
+    with pytest.raises(TypeError, match="complex"):
+        qf.check_memory(rho.real)
