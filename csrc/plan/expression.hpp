@@ -16,6 +16,7 @@ struct Value {
     double scale = 0;
     int node = 0;
 
+    bool operator==(const Value&) const = default;
     bool is_zero() const { return scale == 0; }
     bool is_constant() const { return node == 0; }
     bool is_one() const { return node == 0 && scale == 1; }
