@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import qrnn_fast as qf
 import torch
@@ -219,7 +220,8 @@ def test_bad_settings(kind: type, arguments: dict[str, object], error: type[Exce
 
 
 @pytest.mark.parametrize(
-    "estimator", [qf.Adjoint(), qf.ParameterShift(), qf.SPSA(c=0.3, samples=5, wrt="angles"), qf.FDSA(c=0.07)]
+    "estimator",
+    [qf.Adjoint(), qf.ParameterShift(), qf.SPSA(c=0.3, samples=5, wrt="angles"), qf.FDSA(c=np.float32(0.07))],
 )
 def test_the_canonical_string_gives_the_estimator_back(estimator: object) -> None:
     from qrnn_fast.estimators import parse

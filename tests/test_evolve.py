@@ -96,6 +96,11 @@ def test_empty_batches_and_sequences() -> None:
     expected = torch.zeros(2, 4, 4, dtype=torch.complex128)
     expected[:, 0, 0] = 1
     torch.testing.assert_close(memory, expected)
+    for gradient in ("adjoint", "parameter-shift", "spsa", "fdsa"):
+        for shape in ((0, 5), (2, 0), (0, 0)):
+            a = angles(c, *shape).requires_grad_()
+            probs, memory = qf.evolve(c, a, gradient=gradient)
+            assert torch.autograd.grad(probs.sum() + memory.abs().sum(), a)[0].shape == a.shape
 
 
 @pytest.mark.parametrize("gradient", ["adjoint", "parameter-shift"])
@@ -189,6 +194,8 @@ def test_functorch_derivatives_raise() -> None:
         torch.func.grad(lambda x: torch.vmap(lambda y: qf.evolve(c, y)[0])(x)[..., 0].sum())(a)
     with pytest.raises(RuntimeError, match=r"torch\.autograd\.grad"):
         torch.func.jvp(lambda x: qf.evolve(c, x)[0], (a,), (a,))
+    with torch.autograd.forward_ad.dual_level(), pytest.raises(RuntimeError, match=r"torch\.autograd\.grad"):
+        qf.evolve(c, torch.autograd.forward_ad.make_dual(a, a))
 
 
 @pytest.mark.parametrize("dims", [(0, 0), (1, None), (None, 2), (2, 1)])
@@ -405,6 +412,24 @@ def test_gradients_that_an_estimator_cannot_give_are_refused() -> None:
     with pytest.raises(ValueError, match="parameter-shift"):
         qf.evolve(C, A.clone().requires_grad_(), backend=backend)
     qf.evolve(C, A, backend=backend)
+
+
+def test_gradients_through_aer() -> None:
+    c, aer, sampled = circuit(2), qf.backends.Aer(), qf.backends.Aer(shots=200)
+    a = angles(c, 2, 2).requires_grad_()
+    for backend in (aer, sampled):
+        with pytest.raises(ValueError, match="parameter-shift"):
+            qf.evolve(c, a, backend=backend)
+        with torch.no_grad():
+            qf.evolve(c, a, backend=backend)
+    (exact,) = torch.autograd.grad(loss(*qf.evolve(c, a)), a)
+    (shifted,) = torch.autograd.grad(loss(*qf.evolve(c, a, backend=aer, gradient="parameter-shift")), a)
+    torch.testing.assert_close(shifted, exact, rtol=0, atol=1e-8)
+    probs, memory = qf.evolve(c, a, backend=sampled, gradient="parameter-shift")
+    assert memory is None
+    (noisy,) = torch.autograd.grad(loss(probs), a)
+    (expected,) = torch.autograd.grad(loss(qf.evolve(c, a)[0]), a)
+    assert 0 < (noisy - expected).abs().max() < 0.8
 
 
 def test_check_memory() -> None:

@@ -92,6 +92,16 @@ def test_no_two_calls_share_a_seed_but_the_ends_of_a_difference(estimator: objec
     assert len(set.union(*updates)) == sum(len(u) for u in updates)
 
 
+@pytest.mark.parametrize("estimator", OVER_WEIGHTS + OVER_ANGLES, ids=str)
+def test_sequences_of_different_lengths_share_no_seed(estimator: object) -> None:
+    backend = Backend(shots=100)
+    model = layer(estimator, backend=backend)
+    output, _ = model(inputs(3), lengths=[2, 4, 3])
+    assert len(set(backend.seeds)) == 3
+    output.square().mean().backward()
+    assert max(backend.seeds.count(seed) for seed in backend.seeds) == 2
+
+
 # 3. Angles go by slot, never by the order of names (x_0, x_1, x_10, x_11, x_2, ...).
 
 
@@ -186,6 +196,19 @@ def test_failed_runs_raise(method: object, fails_at: int) -> None:
     model = layer(method, backend=Backend(fails_at=fails_at))
     with pytest.raises(RuntimeError, match="the simulator gave up"):
         gradient(model, inputs())
+
+
+class Silent(Backend):
+    """Answers with nothing, as an interrupted job might."""
+
+    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, *, shots: int | None, seed: int):
+        return a.new_zeros(0, a.shape[1], 4), None
+
+
+@pytest.mark.parametrize("method", METHODS[1:], ids=str)
+def test_empty_results_raise(method: object) -> None:
+    with pytest.raises(RuntimeError, match="'logged' returned probabilities of shape"):
+        layer(method, backend=Silent(shots=10))(inputs())
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)

@@ -136,6 +136,14 @@ def test_gradients_reach_layers_in_front_and_hx(gradient: object) -> None:
             model(x, rho)
 
 
+@pytest.mark.parametrize("gradient", [*GRADIENTS, "spsa"], ids=str)
+def test_an_empty_batch_has_gradients_of_zero(gradient: object) -> None:
+    model = layer(gradient=gradient)
+    for output, h_n in (model(inputs(4, 0)), model(inputs(4, 0), memory(1)[:, :0])):
+        found = parameter_gradients(model, output.sum() + h_n.abs().sum())
+        assert [g.abs().max() for g in found] == [0, 0]
+
+
 def test_spsa_over_weights_is_unbiased_with_the_spread_that_theory_gives() -> None:
     x = inputs(3, 2)
     exact = layer()
@@ -328,6 +336,27 @@ def test_state_dict_pickle_and_deepcopy() -> None:
         torch.testing.assert_close(other(x)[0], expected)
         assert other.circuit == model.circuit
     assert copy.deepcopy(model).gradient == model.gradient
+
+
+def test_a_sampling_backend_tells_no_memory() -> None:
+    torch.manual_seed(9)
+    c = cells.crx_chain(n_qubits=2)
+    model = qf.QRNN(3, c, gradient=qf.SPSA(wrt="weights"), shots=50, backend=qf.backends.Aer(), dtype=torch.float64)
+    outputs = []
+    for _ in range(2):
+        output, h_n = model(inputs(3, 2))
+        assert h_n is None
+        torch.testing.assert_close(output.sum(-1), torch.ones(3, 2, dtype=torch.float64))
+        torch.testing.assert_close(output * 50, (output * 50).round())
+        output.square().mean().backward()
+        outputs.append(output.detach())
+    assert not torch.equal(*outputs)
+    assert model.encoder.weight.grad.abs().max() > 0
+    packed, h_n = model(inputs(3, 2), lengths=[3, 1])
+    assert h_n is None
+    assert packed[1:, 1].abs().max() == 0
+    with pytest.raises(ValueError, match="memory"):
+        model(inputs(3, 2), torch.eye(2, dtype=torch.complex128).expand(1, 2, 2, 2) / 2)
 
 
 def test_the_circuit_is_a_copy() -> None:

@@ -396,5 +396,7 @@ def test_loss_drop_is_in_standard_errors() -> None:
     falling = noise + np.linspace(1, 0, 1000)
     first, last = falling[:100], falling[-100:]
     error = math.sqrt(first.var(ddof=1) / 100 + last.var(ddof=1) / 100)
-    assert loss_drop(falling.tolist()) == pytest.approx((first.mean() - last.mean()) / error) > 2
+    drop = (first.mean() - last.mean()) / error
+    assert drop > 2
+    assert loss_drop(falling.tolist()) == pytest.approx(drop)
     assert loss_drop(falling[::-1].tolist()) < -2

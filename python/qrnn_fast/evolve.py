@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.native import Native
@@ -81,7 +82,7 @@ def evolve(
         token = _settle(circuit, engine)
     else:
         token = _token(engine)
-        _refuse_functorch(angles, memory)
+        refuse_other_derivatives(angles, memory)
     evaluation = Evaluation(circuit, engine, shots)
     check_shots(shots)
     needs_gradient = torch.is_grad_enabled() and (angles.requires_grad or (memory is not None and memory.requires_grad))
@@ -226,7 +227,8 @@ class _Problem(NamedTuple):
 
     @property
     def tells_memory(self) -> bool:
-        return self.evaluation.backend.name == "native" or not self.evaluation.is_sampled
+        """Whether a final memory is returned; fake tensors must know without a run."""
+        return isinstance(self.evaluation.backend, Native) or not self.evaluation.is_sampled
 
 
 @lru_cache(maxsize=1024)
@@ -252,7 +254,8 @@ def _forward(angles: Tensor, memory: Tensor | None, seed: Tensor | None, problem
     memory = None if memory is None else _complex(memory.contiguous())
     probs, final = p.evaluation.run(angles, memory, 0 if seed is None else int(seed))
     if (final is not None) != p.tells_memory:
-        raise RuntimeError(f"backend {p.evaluation.backend.name!r} broke its promise about the final memory")
+        rule = "return the final memory, since it does not sample" if final is None else "return None for the memory"
+        raise RuntimeError(f"backend {p.evaluation.backend.name!r} must {rule}")
     return probs, angles.new_empty(0) if final is None else torch.view_as_real(final)
 
 
@@ -318,19 +321,25 @@ def _no_second_order(ctx: Any, *grads: Tensor) -> None:
     raise RuntimeError("qf.evolve: second derivatives are not available; differentiate once, without create_graph=True")
 
 
-def _refuse_functorch(*tensors: Tensor | None) -> None:
-    # Without this, torch would complain about the insides of an autograd.Function that the user never wrote.
-    if any(t is not None and torch._C._functorch.is_gradtrackingtensor(t) for t in tensors):
-        raise RuntimeError(
-            "qf.evolve cannot be differentiated by torch.func (grad, vjp, jvp, jacrev, hessian); use "
-            "torch.autograd.grad or backward(), which go together with torch.vmap"
-        )
+def refuse_other_derivatives(*tensors: Tensor | None) -> None:
+    """Raise where a tensor carries a derivative of torch.func or of forward mode, which would be lost."""
+    # torch.func's own message would be about an autograd.Function that the user never wrote, forward mode says nothing.
+    functorch, dual_level = torch._C._functorch.is_gradtrackingtensor, forward_ad._current_level
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        is_dual = dual_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+        if is_dual or functorch(tensor):
+            raise RuntimeError(
+                "qf.evolve cannot be differentiated by torch.func (grad, vjp, jvp, jacrev, hessian) nor in forward "
+                "mode; use torch.autograd.grad or backward(), which go together with torch.vmap"
+            )
 
 
 def _vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
     """Folds the mapped dimension into the batch, for both ops: angles, memory, seed, [gradients], problem."""
     *tensors, problem = args
-    _refuse_functorch(*tensors)
+    refuse_other_derivatives(*tensors)
     n = info.batch_size
 
     def fold(tensor: Tensor | None, dim: int | None) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from qrnn_fast.estimators import Evaluation, Perturbation
 from qrnn_fast.estimators.base import contract
-from qrnn_fast.evolve import check_tensors, draw_seed
+from qrnn_fast.evolve import check_tensors, draw_seed, refuse_other_derivatives
 from qrnn_fast.packing import Packing
 
 
@@ -51,9 +52,11 @@ class EncodedRun(NamedTuple):
         """Probabilities and final memory, for the parameters as they are."""
         angles = encode(self.encoder, x, self.evaluation.circuit.n_angles)
 
+        calls = itertools.count()
+
         def run(angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
             check_tensors(self.evaluation.circuit, angles, memory)
-            return self.evaluation.run(angles, memory, self.seed)
+            return self.evaluation.run(angles, memory, _group_seed(self.seed, next(calls)))
 
         return run(angles, memory) if self.packing is None else self.packing.run(run, angles, memory)
 
@@ -77,8 +80,9 @@ class EncodedRun(NamedTuple):
         with torch.random.fork_rng(devices=[]) if self.rng_state is not None else nullcontext():
             if self.rng_state is not None:
                 torch.set_rng_state(self.rng_state)
-            one = torch.func.functional_call
-            return torch.vmap(lambda copy: one(encoder, copy, (x,)), randomness="same")(stacked)
+            call = torch.func.functional_call
+            copies: Tensor = torch.vmap(lambda copy: call(encoder, copy, (x,)), randomness="same")(stacked)
+            return copies
 
     def gradients(
         self,
@@ -98,10 +102,12 @@ class EncodedRun(NamedTuple):
             copies = [piece.view(n, *p.shape) for piece, p in zip(pieces, parameters, strict=True)]
             angles = self.encode_copies(x, copies)
 
+            calls = itertools.count()
+
             def value(angles: Tensor, initial: Tensor | None, by_probs: Tensor, by_final: Tensor | None) -> Tensor:
                 initial = None if initial is None else initial.repeat(n, 1, 1)
-                outputs = self.evaluation.run(angles.flatten(0, 1), initial, seed)
-                return contract(*outputs, by_probs, by_final).sum(1, keepdim=True)
+                outputs = self.evaluation.run(angles.flatten(0, 1), initial, _group_seed(seed, next(calls)))
+                return contract(n, *outputs, by_probs, by_final).sum(1, keepdim=True)
 
             if self.packing is None:
                 return value(angles, memory, grad_probs, grad_final)
@@ -126,6 +132,11 @@ class EncodedRun(NamedTuple):
         )
         gradient = estimate.to(point.dtype).view(-1)
         return [g.view(p.shape) for g, p in zip(gradient.split_with_sizes(sizes), parameters, strict=True)]
+
+
+def _group_seed(seed: int, index: int) -> int:
+    """Seed for a group of sequences, the groups of a packing being calls of their own."""
+    return (seed + index * 0xC2B2AE3D27D4EB4F) % 2**63
 
 
 class _OverWeights(torch.autograd.Function):
@@ -178,6 +189,7 @@ def over_weights(
         ValueError: the input or the memory requires a gradient.
         TypeError: the encoder's trainable parameters have several dtypes.
     """
+    refuse_other_derivatives(x, memory)
     for name, tensor in (("input", x), ("initial memory", memory)):
         if tensor is not None and tensor.requires_grad and torch.is_grad_enabled():
             raise ValueError(

@@ -43,7 +43,13 @@ class Evaluation(NamedTuple):
 
     def run(self, angles: Tensor, memory: Tensor | None, seed: int) -> tuple[Tensor, Tensor | None]:
         """Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m), None where the backend cannot tell it."""
-        return self.backend.run(self.circuit, angles, memory, shots=self.shots, seed=seed)
+        probs, final = self.backend.run(self.circuit, angles, memory, shots=self.shots, seed=seed)
+        if probs.shape[:2] != angles.shape[:2] or probs.dtype != angles.dtype:
+            raise RuntimeError(
+                f"backend {self.backend.name!r} returned probabilities of shape {tuple(probs.shape)} and {probs.dtype} "
+                f"for angles of shape {tuple(angles.shape)} and {angles.dtype}"
+            )
+        return probs, final
 
     def bytes_per_copy(self, n_rows: int, n_steps: int, dtype: torch.dtype) -> int:
         """Bytes that one copy of a batch takes on its way through the backend.
@@ -68,7 +74,7 @@ class Estimator(ABC):
     def __post_init__(self) -> None:
         settings: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
         self._check(settings)
-        object.__setattr__(self, "text", json.dumps({"method": self.method, **settings}))
+        object.__setattr__(self, "text", json.dumps({"method": self.method, **settings}, default=float))
 
     @staticmethod
     def _check(settings: dict[str, Any]) -> None:
@@ -211,15 +217,16 @@ def row_values(
         n = points.shape[0]
         initial = None if memory is None else memory.repeat(n, 1, 1)
         outputs = evaluation.run(points.reshape(n * n_rows, n_steps, n_angles), initial, seed)
-        return contract(*outputs, grad_probs, grad_memory).view(n, n_rows)
+        return contract(n, *outputs, grad_probs, grad_memory)
 
     return values
 
 
-def contract(probs: Tensor, memory: Tensor | None, grad_probs: Tensor, grad_memory: Tensor | None) -> Tensor:
+def contract(n: int, probs: Tensor, memory: Tensor | None, grad_probs: Tensor, grad_memory: Tensor | None) -> Tensor:
     """Product of outputs and gradients for every row of N copies of B sequences.
 
     Args:
+        n: number of copies N.
         probs: (N*B, T, 2^r).
         memory: (N*B, 2^m, 2^m) complex; used where `grad_memory` is given.
         grad_probs: (B, T, 2^r).
@@ -228,12 +235,10 @@ def contract(probs: Tensor, memory: Tensor | None, grad_probs: Tensor, grad_memo
     Returns:
         (N, B) float64.
     """
-    n_rows = grad_probs.shape[0]
-    n = probs.shape[0] // max(1, n_rows)
 
     def product(outputs: Tensor, gradient: Tensor) -> Tensor:
         # Summed in float64: differences of these values are what the estimators live on.
-        return (outputs.double().view(n, n_rows, -1) * gradient.reshape(n_rows, -1)).sum(-1)
+        return (outputs.double().view(n, *gradient.shape) * gradient).flatten(2).sum(2)
 
     total = product(probs, grad_probs)
     if grad_memory is not None and memory is not None:

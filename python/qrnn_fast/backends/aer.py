@@ -1,0 +1,251 @@
+"""Qiskit Aer: the same circuits on a general simulator, exactly or by shots."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qrnn_fast.circuit import Circuit, Operation
+from qrnn_fast.qiskit_io import SequenceParameters, build
+
+
+class _Transpiled(NamedTuple):
+    sequence: SequenceParameters
+    circuit: Any  # the QuantumCircuit that runs
+    parameters: frozenset[Any]  # those that its gates use
+
+
+class Aer:
+    """Qiskit Aer as a backend.
+
+    Without shots it is exact: a density matrix of all qubits, each step's probabilities saved before the readout qubits
+    are reset. With shots it samples: a circuit with one classical register per step, the frequencies of each step's
+    outcomes being the result. Transpiled circuits are kept, one for each circuit, length and way.
+
+    Args:
+        shots: samples per sequence, unless `evolve` or the layer asks for another number; None for exact results.
+        method: Aer's simulation method for shots; exact results take "density_matrix".
+        device: "CPU", or "GPU" where Aer was built for it.
+        precision: "double" or "single".
+        noise_model: a qiskit_aer NoiseModel or None.
+        max_parallel_threads: 0 for all cores.
+    """
+
+    name: ClassVar[str] = "aer"
+
+    def __init__(
+        self,
+        shots: int | None = None,
+        *,
+        method: str = "automatic",
+        device: str = "CPU",
+        precision: str = "double",
+        noise_model: Any = None,
+        max_parallel_threads: int = 0,
+    ) -> None:
+        if shots is not None and (isinstance(shots, bool) or not isinstance(shots, int)):
+            raise TypeError(f"shots must be an integer or None, got {shots!r}")
+        if shots is not None and shots < 1:
+            raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
+        self.shots = shots
+        self._options = {
+            "device": device,
+            "precision": precision,
+            "noise_model": noise_model,
+            "max_parallel_threads": max_parallel_threads,
+        }
+        self._method = method
+        self._transpiled: dict[tuple[str, int, bool], _Transpiled] = {}
+
+    def __repr__(self) -> str:
+        return f"Aer(shots={self.shots}, method={self._method!r}, device={self._options['device']!r})"
+
+    def run(
+        self, circuit: Circuit, angles: Tensor, memory: Tensor | None, *, shots: int | None = None, seed: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
+        """Outcome probabilities or frequencies, and, where they are exact, the final memory.
+
+        Args:
+            circuit: one time step.
+            angles: (B, T, A) float32 or float64, radians, finite.
+            memory: (B, 2^m, 2^m) complex64 or complex128, or None for |0...0>; None only, where there are shots.
+            shots: samples per sequence; None for the number given to the constructor.
+            seed: of Aer's random numbers; Aer gives every sequence of the batch its own.
+
+        Returns:
+            (B, T, 2^r) in the dtype of the angles, and (B, 2^m, 2^m), or None with shots.
+
+        Raises:
+            ValueError: a memory together with shots, angles that are not finite or of a wrong shape.
+            RuntimeError: Aer reports a failure.
+        """
+        shots = self.shots if shots is None else shots
+        if angles.shape[-1] != circuit.n_angles:
+            raise ValueError(f"angles must have the shape (B, T, {circuit.n_angles}), got {tuple(angles.shape)}")
+        if not angles.isfinite().all():
+            raise ValueError("Aer takes finite angles only; backend='native' carries on with the other sequences")
+        if shots is not None and memory is not None:
+            raise ValueError(
+                "Aer with shots starts from |0...0> and takes no memory; use shots=None or backend='native'"
+            )
+        return (
+            self._exact(circuit, angles, memory)
+            if shots is None
+            else (self._sample(circuit, angles, shots, seed), None)
+        )
+
+    # ---- exact
+
+    def _exact(self, circuit: Circuit, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
+        n_rows, n_steps = angles.shape[:2]
+        dim = 2 ** len(circuit.memory)
+        dtype = torch.complex64 if angles.dtype == torch.float32 else torch.complex128
+        if n_steps == 0 or n_rows == 0:
+            zero = torch.zeros(n_rows, dim, dim, dtype=dtype)
+            zero[:, 0, 0] = 1
+            return angles.new_zeros(
+                n_rows, n_steps, 2 ** len(circuit.readout)
+            ), zero if memory is None else memory.clone()
+        prepared = self._prepare(circuit, n_steps, exact=True)
+        bound = [self._start(circuit, prepared.circuit, None if memory is None else memory[b]) for b in range(n_rows)]
+        result = self._submit(self._density_simulator, bound, [self._values(prepared, row) for row in angles])
+        probs = [[result.data(b)[f"step_{t}"] for t in range(n_steps)] for b in range(n_rows)]
+        if circuit.memory:
+            finals = torch.stack([torch.from_numpy(result.data(b)["memory"].data.copy()) for b in range(n_rows)])
+        else:
+            finals = torch.ones(n_rows, 1, 1)
+        return torch.tensor(np.array(probs)).to(angles.dtype), finals.to(dtype)
+
+    @staticmethod
+    def _start(circuit: Circuit, prepared: Any, memory: Tensor | None) -> Any:
+        """The circuit begun from a memory; Aer wants the density matrix of all its qubits."""
+        if memory is None:
+            return prepared
+        from qiskit import QuantumCircuit
+
+        size = 2**prepared.num_qubits
+        index = torch.tensor([sum((i >> k & 1) << q for k, q in enumerate(circuit.memory)) for i in range(len(memory))])
+        rho = torch.zeros(size, size, dtype=torch.complex128)
+        hermitian = (memory + memory.mH) / 2
+        rho[index[:, None], index[None, :]] = hermitian.to(torch.complex128)
+        start = QuantumCircuit(*prepared.qregs)
+        start.set_density_matrix(rho.numpy())
+        return start.compose(prepared)
+
+    def _build_exact(self, circuit: Circuit, sequence: SequenceParameters) -> Any:
+        """Nothing is measured: probabilities are saved where all bits of a step are known.
+
+        Where nothing but a reset follows the measurements, that is at the end of the step, before these resets. Else
+        each bit is copied to an ancilla by CX, which dephases the qubit as a measurement does, and the ancillas are
+        read and reset at the end of the step.
+        """
+        import qiskit_aer  # noqa: F401  gives QuantumCircuit its save instructions
+
+        direct = _only_reset_after_measuring(circuit)
+        n, r = circuit.n_qubits, len(circuit.readout)
+        qubits = list(circuit.readout) if direct else list(range(n, n + r))
+
+        def save(t: int, qc: Any) -> None:
+            qc.save_probabilities(qubits, label=f"step_{t}")
+            qc.reset(qubits)
+
+        def measure(_: int, op: Operation, qc: Any) -> None:
+            if not direct:
+                for qubit, bit in zip(op.qubits, op.bits, strict=True):
+                    qc.cx(qubit, n + bit)
+
+        def reset(_: int, op: Operation, qc: Any) -> None:
+            # Measured qubits are reset when their probabilities have been saved.
+            left = [q for q in op.qubits if not direct or q not in circuit.readout]
+            if left:
+                qc.reset(left)
+
+        qc = build(
+            circuit,
+            sequence,
+            n_ancillas=0 if direct else r,
+            classical=False,
+            hooks={"measure": measure, "reset": reset},
+            end_of_step=save,
+        )
+        if circuit.memory:
+            qc.save_density_matrix(list(circuit.memory), label="memory")
+        return qc
+
+    # ---- shots
+
+    def _sample(self, circuit: Circuit, angles: Tensor, shots: int, seed: int) -> Tensor:
+        n_rows, n_steps = angles.shape[:2]
+        frequencies = torch.zeros(n_rows, n_steps, 2 ** len(circuit.readout), dtype=torch.float64)
+        if n_steps == 0 or n_rows == 0:
+            return frequencies.to(angles.dtype)
+        prepared = self._prepare(circuit, n_steps, exact=False)
+        values = [self._values(prepared, row) for row in angles]
+        result = self._submit(self._simulator, [prepared.circuit] * n_rows, values, shots=shots, seed_simulator=seed)
+        for b in range(n_rows):
+            # A key holds the registers from the last step to the first, each from its highest bit to its lowest.
+            for key, count in result.get_counts(b).items():
+                for t, bits in enumerate(reversed(key.split(" "))):
+                    frequencies[b, t, int(bits, 2)] += count
+        return (frequencies / shots).to(angles.dtype)
+
+    # ---- both
+
+    @cached_property
+    def _density_simulator(self) -> Any:
+        from qiskit_aer import AerSimulator
+
+        return AerSimulator(method="density_matrix", **self._options)
+
+    @cached_property
+    def _simulator(self) -> Any:
+        from qiskit_aer import AerSimulator
+
+        return AerSimulator(method=self._method, **self._options)
+
+    def _prepare(self, circuit: Circuit, n_steps: int, *, exact: bool) -> _Transpiled:
+        key = (circuit.to_string(), n_steps, exact)
+        if key not in self._transpiled:
+            from qiskit import transpile
+
+            if not circuit.readout:
+                raise ValueError("the circuit measures nothing; call measure([...]) on at least one qubit")
+            sequence = SequenceParameters(circuit, n_steps)
+            qc = self._build_exact(circuit, sequence) if exact else build(circuit, sequence)
+            simulator = self._density_simulator if exact else self._simulator
+            transpiled = transpile(qc, simulator, optimization_level=0)
+            self._transpiled[key] = _Transpiled(sequence, transpiled, frozenset(transpiled.parameters))
+        return self._transpiled[key]
+
+    @staticmethod
+    def _values(prepared: _Transpiled, angles: Tensor) -> dict[Any, float]:
+        return {p: x for p, x in prepared.sequence.values(angles).items() if p in prepared.parameters}
+
+    @staticmethod
+    def _submit(simulator: Any, circuits: list[Any], values: list[dict[Any, float]], **options: Any) -> Any:
+        """All sequences as one job.
+
+        Parameters are assigned beforehand: Aer 0.18's own `parameter_binds` gives wrong results for circuits with
+        controlled rotations.
+        """
+        bound = [qc.assign_parameters(row) for qc, row in zip(circuits, values, strict=True)]
+        result = simulator.run(bound, **options).result()
+        if not result.success:
+            details = "; ".join(str(r.status) for r in result.results if not r.success)
+            raise RuntimeError(f"Aer failed: {result.status}. {details}")
+        return result
+
+
+def _only_reset_after_measuring(circuit: Circuit) -> bool:
+    """Whether all measured qubits are reset in the end, with no other op after their measurement."""
+    measured: set[int] = set()
+    for op in circuit.operations:
+        if op.name != "measure" and op.name != "reset" and measured & set(op.qubits):
+            return False
+        if op.name == "measure":
+            measured.update(op.qubits)
+    return not measured & set(circuit.memory)

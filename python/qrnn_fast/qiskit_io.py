@@ -1,0 +1,125 @@
+"""Circuits of qrnn_fast as Qiskit circuits. Qiskit is imported when a function here is first called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from qrnn_fast import _core
+from qrnn_fast.circuit import Angle, Circuit, Operation
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from torch import Tensor
+
+# Called with the step, the operation and the Qiskit circuit that is being built, in place of appending the op.
+Hook = Callable[[int, Operation, "QuantumCircuit"], None]
+
+
+class SequenceParameters:
+    """The parameters of a sequence of steps: `parameters[t][slot]` stands for ``angles[t, slot]``.
+
+    Qiskit sorts a circuit's parameters by name, so that no order of theirs can be relied on; values are bound by
+    parameter object.
+    """
+
+    def __init__(self, circuit: Circuit, steps: int) -> None:
+        from qiskit.circuit import ParameterVector
+
+        self.parameters = [ParameterVector(f"angles_{t}", circuit.n_angles) for t in range(steps)]
+
+    def values(self, angles: Tensor) -> dict[Any, float]:
+        """Parameter to value in radians, for angles (T, A)."""
+        if tuple(angles.shape) != (
+            len(self.parameters),
+            len(self.parameters[0]) if self.parameters else angles.shape[-1],
+        ):
+            n_angles = len(self.parameters[0]) if self.parameters else 0
+            raise ValueError(
+                f"angles must have the shape ({len(self.parameters)}, {n_angles}), got {tuple(angles.shape)}"
+            )
+        rows = angles.tolist()
+        return {
+            p: x for vector, row in zip(self.parameters, rows, strict=True) for p, x in zip(vector, row, strict=True)
+        }
+
+
+def to_qiskit(circuit: Circuit, steps: int = 1) -> QuantumCircuit:
+    """The circuit of a sequence of `steps` steps.
+
+    Args:
+        circuit: one time step.
+        steps: number of steps T, at least 1.
+
+    Returns:
+        A QuantumCircuit with one classical register ``step_t`` of r bits per step, bit i being the outcome of qubit
+        ``circuit.readout[i]``, and the parameters ``angles_t[slot]``, radians.
+
+    Raises:
+        ValueError: `steps` below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    return build(circuit, SequenceParameters(circuit, steps))
+
+
+def build(
+    circuit: Circuit,
+    sequence: SequenceParameters,
+    *,
+    n_ancillas: int = 0,
+    classical: bool = True,
+    hooks: dict[str, Hook] | None = None,
+    end_of_step: Callable[[int, QuantumCircuit], None] | None = None,
+) -> QuantumCircuit:
+    """`to_qiskit` with parameters made beforehand, and with room for a backend's own instructions.
+
+    Args:
+        circuit: one time step.
+        sequence: the parameters of all steps.
+        n_ancillas: qubits added behind the circuit's own.
+        classical: whether there are classical registers; without them a hook must stand in for "measure".
+        hooks: by op name, what is called in place of appending the op.
+        end_of_step: called after each step.
+    """
+    from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+
+    qc = QuantumCircuit(QuantumRegister(circuit.n_qubits + n_ancillas, "q"))
+    operations = circuit.operations
+    for t, parameters in enumerate(sequence.parameters):
+        register = None
+        if classical:
+            register = ClassicalRegister(len(circuit.readout), f"step_{t}")
+            qc.add_register(register)
+        for op in operations:
+            if hooks and op.name in hooks:
+                hooks[op.name](t, op, qc)
+            elif op.name == "measure":
+                qc.measure(op.qubits, [register[bit] for bit in op.bits])
+            elif op.name == "reset":
+                qc.reset(op.qubits)
+            else:
+                values = [a.offset + a.scale * parameters[a.slot] if isinstance(a, Angle) else a for a in op.angles]
+                qc.append(gate(op.name, values), op.qubits)
+        if end_of_step:
+            end_of_step(t, qc)
+    return qc
+
+
+def gate(name: str, angles: list[Any]) -> Any:
+    """The Qiskit gate that the op table names, with numbers or parameter expressions as angles."""
+    prototype = _standard_gates()[_qiskit_names()[name]]
+    return type(prototype)(*angles)
+
+
+@lru_cache(maxsize=1)
+def _qiskit_names() -> dict[str, str]:
+    return {op.name: op.qiskit_name for op in _core.op_table()}
+
+
+@lru_cache(maxsize=1)
+def _standard_gates() -> dict[str, Any]:
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+
+    return dict(get_standard_gate_name_mapping())
