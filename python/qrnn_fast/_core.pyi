@@ -41,7 +41,8 @@ class Circuit:
     @property
     def memory(self) -> tuple[int, ...]: ...
     @property
-    def operations(self) -> list[tuple[str, tuple[int, ...], tuple[tuple[int, float, float], ...], tuple[int, ...]]]: ...
+    def operations(self) -> list[tuple[str, tuple[int, ...], tuple[tuple[int, float, float], ...], tuple[int, ...]]]:
+        """Name, qubits, angles (slot or -1, scale, offset), outcome bits."""
 
 class Plan:
     def __init__(self, circuit: Circuit) -> None: ...

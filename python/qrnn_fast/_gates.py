@@ -1,4 +1,4 @@
-"""The gate methods of Circuit, made from the op table; run as a module it prints their type stub."""
+"""The gate methods of Circuit, made from the op table, and the text of their type stub."""
 
 from __future__ import annotations
 
@@ -48,10 +48,9 @@ for _op in _core.op_table():
 def stub() -> str:
     """The text of _gates.pyi."""
     lines = [
-        "# Made from the op table by: python -m qrnn_fast._gates > python/qrnn_fast/_gates.pyi",
+        "# Made from the op table by: from qrnn_fast._gates import stub; print(stub(), end='')",
         "from collections.abc import Sequence",
-        "",
-        "from typing_extensions import Self",
+        "from typing import Self",
         "",
         "from qrnn_fast.circuit import Angle",
         "",
@@ -64,7 +63,3 @@ def stub() -> str:
         arguments = ", ".join(f"{name}: {kind}" for name, kind in zip(_parameters(op), kinds, strict=True))
         lines.append(f"    def {op.name}(self, {arguments}, /) -> Self: ...")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(stub(), end="")

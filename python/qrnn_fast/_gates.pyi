@@ -1,4 +1,4 @@
-# Made from the op table by: python -m qrnn_fast._gates > python/qrnn_fast/_gates.pyi
+# Made from the op table by: from qrnn_fast._gates import stub; print(stub(), end='')
 from collections.abc import Sequence
 from typing import Self
 

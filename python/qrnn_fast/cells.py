@@ -122,14 +122,10 @@ def echo_state(
     circuit = Circuit(n, 3 * n)
     for _ in range(repeats):
         for k in range(0, n, 2):
-            for couple in (
-                lambda k=k: circuit.cx(k, k + 1),
-                lambda k=k: circuit.cry(float(hidden[k // 2][0]), k, k + 1),
-                lambda k=k: circuit.crx(float(hidden[k // 2][1]), k, k + 1),
-            ):
+            for name, angles in (("cx", ()), ("cry", (hidden[k // 2][0],)), ("crx", (hidden[k // 2][1],))):
                 _rotate(circuit, 3 * k, k)
                 _rotate(circuit, 3 * k + 3, k + 1)
-                couple()
+                circuit.append(name, (k, k + 1), map(float, angles))
         for k in range(0, n, 2):
             if n > 2:
                 circuit.crz(float(entangle[k // 2]), k, (k + 2) % n)

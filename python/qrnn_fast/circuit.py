@@ -156,9 +156,10 @@ class Circuit(GateMethods):
 
     def to_string(self) -> str:
         """A canonical string: equal circuits give equal strings. `from_string` takes it back."""
-        if self._text is None:
-            self._text = json.dumps(self.to_dict(), separators=(",", ":"))
-        return self._text
+        text = self._text
+        if text is None:
+            self._text = text = json.dumps(self.to_dict(), separators=(",", ":"))
+        return text
 
     @classmethod
     def from_string(cls, text: str) -> Circuit:

@@ -88,9 +88,8 @@ def build(
     qc = QuantumCircuit(QuantumRegister(circuit.n_qubits + n_ancillas, "q"))
     operations = circuit.operations
     for t, parameters in enumerate(sequence.parameters):
-        register = None
+        register = ClassicalRegister(len(circuit.readout), f"step_{t}")
         if classical:
-            register = ClassicalRegister(len(circuit.readout), f"step_{t}")
             qc.add_register(register)
         for op in operations:
             if hooks and op.name in hooks:

@@ -1,0 +1,150 @@
+"""Qiskit Aer as the judge: exact results to 1e-9, samples by chi-square; and Aer as a backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import qrnn_fast as qf
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qrnn_fast import Circuit, cells
+from scipy.stats import chi2
+from strategies import N_SLOTS, circuits
+from torch import Tensor
+
+EXACT = qf.backends.Aer()
+
+CELLS: dict[str, Circuit] = {
+    "crx_chain": cells.crx_chain(4),
+    "crx_chain, 2 repeats": cells.crx_chain(4, 2),
+    "rx_rz_chain": cells.rx_rz_chain(4),
+    "reuploading": cells.reuploading(4),
+    "echo_state": cells.echo_state(4, 2, generator=torch.Generator().manual_seed(0)),
+}
+
+
+def random_memory(batch: int, circuit: Circuit, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    dim = 2 ** len(circuit.memory)
+    root = torch.randn(batch, dim, dim, dtype=torch.complex128, generator=generator)
+    rho = root @ root.mH
+    return rho / rho.diagonal(dim1=1, dim2=2).sum(-1).real[:, None, None]
+
+
+def compare(circuit: Circuit, angles: Tensor, memory: Tensor | None) -> None:
+    probs, final = qf.evolve(circuit, angles, memory)
+    expected, expected_final = qf.evolve(circuit, angles, memory, backend=EXACT)
+    torch.testing.assert_close(probs, expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(final, expected_final, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("with_memory", [False, True])
+def test_cells_exactly(name: str, with_memory: bool, generator: torch.Generator) -> None:
+    circuit = CELLS[name]
+    angles = 4 * torch.randn(2, 3, circuit.n_angles, dtype=torch.float64, generator=generator)
+    compare(circuit, angles, random_memory(2, circuit, 0) if with_memory else None)
+
+
+def test_eight_qubits_exactly(generator: torch.Generator) -> None:
+    circuit = cells.crx_chain(8)
+    compare(circuit, 4 * torch.randn(1, 3, 55, dtype=torch.float64, generator=generator), None)
+
+
+@given(circuit=circuits(max_qubits=3, max_ops=12), seed=st.integers(0, 2**31))
+@settings(max_examples=25)
+def test_random_circuits_exactly(circuit: Circuit, seed: int) -> None:
+    angles = 4 * torch.randn(1, 2, N_SLOTS, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    compare(circuit, angles, random_memory(1, circuit, seed))
+
+
+def test_samples(generator: torch.Generator) -> None:
+    """Chi-square over the outcomes of every step and sequence, all seeds fixed.
+
+    Steps of one sequence are independent enough for a bound: the sum is compared with its 1e-6 quantile, so that a
+    correct sampler fails once in a million choices of the seed.
+    """
+    circuit, shots = cells.crx_chain(4), 4000
+    angles = 3 * torch.randn(3, 4, circuit.n_angles, dtype=torch.float64, generator=generator)
+    expected, _ = qf.evolve(circuit, angles)
+    backend = qf.backends.Aer(shots=shots)
+    observed, memory = qf.evolve(circuit, angles, backend=backend, generator=generator)
+    assert memory is None
+    torch.testing.assert_close(observed.sum(-1), torch.ones(3, 4, dtype=torch.float64))
+    statistic = (shots * (observed - expected) ** 2 / expected).sum().item()
+    assert expected.min() * shots > 5  # what the chi-square distribution needs
+    assert statistic < chi2.ppf(1 - 1e-6, df=3 * 4 * 3)
+    again, _ = qf.evolve(circuit, angles, backend=backend, generator=generator)
+    assert not torch.equal(again, observed)  # a fresh seed in every call
+    assert not torch.equal(observed[0], observed[1])
+
+
+def test_sequences_of_a_batch_do_not_share_shot_noise(generator: torch.Generator) -> None:
+    circuit = cells.crx_chain(2)
+    angles = torch.randn(1, 3, circuit.n_angles, dtype=torch.float64, generator=generator).expand(4, -1, -1)
+    probs, _ = qf.evolve(circuit, angles, backend=qf.backends.Aer(), shots=200, generator=generator)
+    assert len({tuple(row.flatten().tolist()) for row in probs}) == 4
+
+
+def test_spsa_over_shots(generator: torch.Generator) -> None:
+    """A gradient over samples points the way of the exact one, on average over a few draws."""
+    circuit = cells.crx_chain(2)
+    angles = torch.randn(1, 1, circuit.n_angles, dtype=torch.float64, generator=generator, requires_grad=True)
+    exact = torch.autograd.grad(qf.evolve(circuit, angles)[0][0, 0, 0], angles)[0]
+    backend = qf.backends.Aer(shots=2000)
+    estimator = qf.FDSA(c=0.3, wrt="angles")
+    probs, _ = qf.evolve(circuit, angles, gradient=estimator, backend=backend, generator=generator)
+    sampled = torch.autograd.grad(probs[0, 0, 0], angles)[0]
+    assert torch.nn.functional.cosine_similarity(exact.flatten(), sampled.flatten(), dim=0) > 0.9
+
+
+@pytest.mark.parametrize("shots", [None, 10])
+@pytest.mark.parametrize(("batch", "steps"), [(0, 2), (2, 0)])
+def test_nothing_to_do(shots: int | None, batch: int, steps: int) -> None:
+    circuit = cells.crx_chain(2)
+    probs, memory = qf.evolve(
+        circuit, torch.zeros(batch, steps, circuit.n_angles), backend=qf.backends.Aer(shots=shots)
+    )
+    assert probs.shape == (batch, steps, 2)
+    assert (memory is None) == (shots is not None)
+
+
+def test_float32_in_float32_out() -> None:
+    circuit = cells.crx_chain(2)
+    probs, memory = qf.evolve(circuit, torch.zeros(1, 1, circuit.n_angles), backend=EXACT)
+    assert probs.dtype == torch.float32
+    assert memory is not None
+    assert memory.dtype == torch.complex64
+
+
+REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"shots": 0}, ValueError, "at least 1"),
+    ({"shots": 1.5}, TypeError, "must be an integer"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), REFUSED)
+def test_refused_settings(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        qf.backends.Aer(**arguments)
+
+
+def test_refused_input() -> None:
+    circuit = cells.crx_chain(2)
+    angles = torch.zeros(1, 1, circuit.n_angles, dtype=torch.float64)
+    with pytest.raises(ValueError, match="takes no memory"):
+        qf.evolve(circuit, angles, random_memory(1, circuit, 0), backend=qf.backends.Aer(shots=10))
+    with pytest.raises(ValueError, match="finite angles only"):
+        qf.evolve(circuit, angles + float("nan"), backend=EXACT)
+    with pytest.raises(ValueError, match="measures nothing"):
+        qf.evolve(Circuit(1).h(0), torch.zeros(1, 1, 0), backend=EXACT)
+
+
+def test_a_failed_run_raises() -> None:
+    """Aer refuses a stabilizer simulation of rotations; nothing empty must come back."""
+    circuit = cells.crx_chain(2)
+    backend = qf.backends.Aer(shots=10, method="stabilizer")
+    with pytest.raises(Exception, match=r"(?i)stabilizer|invalid|unable"):
+        qf.evolve(circuit, torch.full((1, 1, circuit.n_angles), 0.3), backend=backend)
