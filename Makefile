@@ -12,8 +12,8 @@ PYTHON ?= python3
 TORCH := $(shell grep '^torch==' constraints.txt)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
-CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.inc')
-SOURCES := $(CXX_SOURCES) CMakeLists.txt README.md LICENSE \
+CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
+SOURCES := $(CXX_SOURCES) csrc/ops/op_table.inc CMakeLists.txt README.md LICENSE \
 	$(shell find python -name '*.py' -o -name '*.pyi' -o -name 'py.typed')
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= 2

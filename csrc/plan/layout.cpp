@@ -196,34 +196,39 @@ class LayoutBuilder {
                 if (target.kind != Target::fresh) kept[input] = 1;
             }
         }
+        size_t next = 0;
         for (const BlockTemplate& block : made.blocks) {
             const bool in_place = !start.count(block.rows[0]);
-            Work& work = pending_work(in_place ? Work::in_place : Work::to_new_places, block);
+            const size_t at = pending_work(in_place ? Work::in_place : Work::to_new_places, block, next);
+            next = at + 1;
             for (std::int32_t k = 0; k < n; ++k) {
                 Column column;
                 for (int col : block.cols) column.in.push_back(place_[contexts[k].before + in[col]]);
                 for (int row : block.rows)
                     column.out.push_back(in_place ? next_place[contexts[k].after + out[row]] : start[row] + k);
-                work.columns.push_back(std::move(column));
+                pending_[at].columns.push_back(std::move(column));
             }
         }
         for (const auto& [row, target] : made.targets)
             if (target.kind == Target::by_copy) {
-                Work& work = pending_work(Work::copies, copy_block());
+                Work& work = pending_[pending_work(Work::copies, copy_block(), 0)];
                 for (std::int32_t k = 0; k < n; ++k)
                     work.columns.push_back({{start[row] + k}, {next_place[contexts[k].after + out[row]]}});
             }
     }
 
-    Work& pending_work(Work::Phase phase, const BlockTemplate& block) {
-        const auto same = std::find_if(pending_.begin(), pending_.end(), [&](const Work& w) {
-            return w.phase == phase && w.block.rows.size() == block.rows.size() &&
-                   w.block.cols.size() == block.cols.size() && w.block.accumulate == block.accumulate &&
-                   w.block.adjoint_accumulate == block.adjoint_accumulate && w.block.coefficients == block.coefficients;
-        });
-        if (same != pending_.end()) return *same;
+    // The entry for this block behind entry `after`, a new one where there is none: a context's blocks must stay in
+    // their order, since going backward the first to read an input sets its adjoint and the others add to it.
+    size_t pending_work(Work::Phase phase, const BlockTemplate& block, size_t after) {
+        for (size_t i = after; i < pending_.size(); ++i) {
+            const Work& w = pending_[i];
+            if (w.phase == phase && w.block.rows.size() == block.rows.size() &&
+                w.block.cols.size() == block.cols.size() && w.block.accumulate == block.accumulate &&
+                w.block.adjoint_accumulate == block.adjoint_accumulate && w.block.coefficients == block.coefficients)
+                return i;
+        }
         pending_.push_back({phase, block, {}});
-        return pending_.back();
+        return pending_.size() - 1;
     }
 
     void emit_pending() {

@@ -74,7 +74,7 @@ class Trainer:
         self.order_generator = torch.Generator().manual_seed(int(order_seed))
         self.directions = torch.Generator().manual_seed(int(direction_seed))
         self.model = make_model(settings, task.n_targets, int(init_seed), self.directions)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)
         self.evaluations_per_sequence = evaluations_per_sequence(settings, make_circuit(settings))
         self.update = 0
         self.evaluations = 0
