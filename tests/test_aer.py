@@ -146,5 +146,5 @@ def test_a_failed_run_raises() -> None:
     """Aer refuses a stabilizer simulation of rotations; nothing empty must come back."""
     circuit = cells.crx_chain(2)
     backend = qf.backends.Aer(shots=10, method="stabilizer")
-    with pytest.raises(RuntimeError, match="Aer failed: .*stabilizer"):
+    with pytest.raises(RuntimeError, match=r"Aer failed: .*stabilizer"):
         qf.evolve(circuit, torch.full((1, 1, circuit.n_angles), 0.3), backend=backend)

@@ -145,10 +145,11 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
     }
 }
 
-#define QRNN_FOR_SHAPES(CASE)                                                                                     \
-    CASE(1, 1)                                                                                                    \
-    CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) CASE(3, 1) CASE(3, 2) CASE(3, 3) \
-        CASE(3, 4) CASE(4, 1) CASE(4, 2) CASE(4, 3) CASE(4, 4)
+// clang-format off
+#define QRNN_FOR_SHAPES(CASE) \
+    CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) \
+    CASE(3, 1) CASE(3, 2) CASE(3, 3) CASE(3, 4) CASE(4, 1) CASE(4, 2) CASE(4, 3) CASE(4, 4)
+// clang-format on
 
 template <bool taped, class Access, class Number>
 QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const Access access, Number* state,

@@ -34,11 +34,11 @@ void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorO
     }
 }
 
-#define QRNN_FOR_SUMS(CASE)                                                                                       \
-    CASE(1, 0)                                                                                                    \
-    CASE(1, 1)                                                                                                    \
-    CASE(2, 0) CASE(2, 2) CASE(3, 0) CASE(3, 2) CASE(3, 4) CASE(3, 6) CASE(4, 0) CASE(4, 2) CASE(4, 4) CASE(4, 6) \
-        CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
+// clang-format off
+#define QRNN_FOR_SUMS(CASE) \
+    CASE(1, 0) CASE(1, 1) CASE(2, 0) CASE(2, 2) CASE(3, 0) CASE(3, 2) CASE(3, 4) CASE(3, 6) \
+    CASE(4, 0) CASE(4, 2) CASE(4, 4) CASE(4, 6) CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
+// clang-format on
 
 // Fills the registers of sines and cosines. Returns 0 times the sum of all angles: zero, or NaN in the lanes that hold
 // an angle which is not finite.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -26,14 +27,16 @@ class Polynomial:
     lags: int
     degree: int
 
-    def features(self, observed: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The monomials at `rows` (n,): (n, number of monomials). Rows below ``lags - 1`` have no such past."""
-        past = observed[rows[:, None] - np.arange(self.lags)]
-        columns = [np.ones(len(rows))]
-        for degree in range(1, self.degree + 1):
-            for factors in combinations_with_replacement(range(self.lags), degree):
-                columns.append(past[:, list(factors)].prod(axis=1))
-        return np.stack(columns, axis=1)
+    def features(self, observed: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The monomials at every row from ``lags - 1`` on: (rows - lags + 1, number of monomials)."""
+        n = len(observed) - self.lags + 1
+        past = [observed[self.lags - 1 - lag :][:n] for lag in range(self.lags)]
+        monomials = [
+            reduce(np.multiply, factors, np.ones(n))
+            for degree in range(self.degree + 1)
+            for factors in combinations_with_replacement(past, degree)
+        ]
+        return np.stack(monomials, axis=1)
 
     def fit(self, task: Task) -> NDArray[np.float64]:
         """The weights (monomials, k) fitted to all training rows.
@@ -41,11 +44,11 @@ class Polynomial:
         Raises:
             ValueError: too few training rows.
         """
-        rows = np.arange(self.lags - 1, task.n_train - 1)
-        if not len(rows):
+        if task.n_train <= self.lags:
             raise ValueError(f"a baseline of {self.lags} lags takes {self.lags + 1} training rows, got {task.n_train}")
-        observed, others = task.observed.numpy(), task.others.numpy()
-        weights: NDArray[np.float64] = np.linalg.lstsq(self.features(observed, rows), others[rows + 1], rcond=None)[0]
+        # The last training row is a target only.
+        inputs, targets = task.observed[: task.n_train - 1].numpy(), task.others[self.lags : task.n_train].numpy()
+        weights: NDArray[np.float64] = np.linalg.lstsq(self.features(inputs), targets, rcond=None)[0]
         return weights
 
     def errors(self, task: Task, protocols: Mapping[str, Windows]) -> dict[str, Errors]:
@@ -54,14 +57,12 @@ class Polynomial:
         A prediction near the start of the validation part may read observed values of the training part: they lie in
         its past. Steps in the first ``lags - 1`` rows of the record have no such past and are left out.
         """
-        weights = self.fit(task)
-        observed = task.observed.numpy()
+        predicted = torch.from_numpy(self.features(task.observed.numpy()) @ self.fit(task))
         result = {}
         for name, windows in protocols.items():
             rows = windows.scored_rows
             rows = rows[rows >= self.lags - 1]
-            predicted = torch.from_numpy(self.features(observed, rows.numpy()) @ weights)
-            result[name] = Errors.of(predicted, task.others[rows + 1])
+            result[name] = Errors.of(predicted[rows - (self.lags - 1)], task.others[rows + 1])
         return result
 
 

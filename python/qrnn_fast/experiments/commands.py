@@ -139,7 +139,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="A new or empty folder for the report.")] = Path("report"),
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(help="Number of seeds of the runs trained by the adjoint.")] = 5,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Without it: PyTorch's choice.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Without it: 1 where batches are small.")] = None,
     max_updates: Annotated[
         int | None, typer.Option(help="Stop each run after this many updates (a quick look).")
     ] = None,

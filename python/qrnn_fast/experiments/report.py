@@ -65,8 +65,12 @@ def _outcome_rows(outcome: Outcome, protocols: Sequence[str]) -> list[list[str]]
     ]
     if len(outcome.runs) == 1:
         return [first]
-    errors = [sorted(r.errors[runs.QRNN][p].mean for r in outcome.runs) for p in protocols]
-    return [first, _row(f"    {len(outcome.runs)} seeds", 4, *(f"{e[0]:.4f} to {e[-1]:.4f}" for e in errors))]
+    errors = {p: [r.errors[runs.QRNN][p].mean for r in outcome.runs] for p in protocols}
+    return [
+        first,
+        _row(f"    lowest of {len(outcome.runs)} seeds", 4, *(f"{min(e):.4f}" for e in errors.values())),
+        _row(f"    highest of {len(outcome.runs)} seeds", 4, *(f"{max(e):.4f}" for e in errors.values())),
+    ]
 
 
 def _detailed(errors: Errors) -> str:

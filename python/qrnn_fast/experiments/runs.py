@@ -21,6 +21,7 @@ from qrnn_fast.experiments.train import Trainer
 SETTINGS = "settings.json"
 VERSIONS = "versions.json"
 RESULTS = "results.json"
+_PYTORCHS_THREADS = torch.get_num_threads()  # before a run changes it
 QRNN = "QRNN"  # the network's name in tables of errors
 
 
@@ -126,5 +127,4 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _use_threads(settings: Settings) -> None:
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(_PYTORCHS_THREADS if settings.threads is None else settings.threads)

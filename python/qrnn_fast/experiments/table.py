@@ -26,7 +26,7 @@ class TextTable:
         """For the terminal."""
         table = Table(title=self.title, title_justify="left")
         for i, name in enumerate(self.header):
-            table.add_column(name, justify="left" if i == 0 else "right")
+            table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
         for section in self.sections:
             for row in section:
                 table.add_row(*row)
