@@ -308,3 +308,30 @@ print("finished", flush=True)
     assert time.perf_counter() - start < 1.5  # a second, and the end of the interpreter
     assert "finished" not in out
     assert "KeyboardInterrupt" in err
+
+
+def test_fork_after_threads() -> None:
+    """OpenMP's threads do not survive a fork: the child must neither hang nor compute anything else."""
+    script = """
+import os, signal
+import numpy as np, torch
+from qrnn_fast import _core, cells
+plan = _core.Plan(cells.crx_chain(4)._core)
+angles = np.random.default_rng(0).uniform(-3, 3, (64, 5, 27))
+expected, _ = _core.forward(plan, angles, None, 2)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    probs, _ = _core.forward(plan, angles, None, 2)
+    os._exit(0 if np.array_equal(probs, expected) else 1)
+assert os.waitpid(child, 0)[1] == 0
+again, _ = _core.forward(plan, angles, None, 2)
+assert np.array_equal(again, expected)
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)
+
+
+def test_more_threads_than_cores() -> None:
+    plan = _core.Plan(cells.crx_chain(4)._core)
+    angles = np.random.default_rng(0).uniform(-3, 3, (200, 5, 27))
+    np.testing.assert_array_equal(_core.forward(plan, angles, None, 24)[0], _core.forward(plan, angles, None, 1)[0])
