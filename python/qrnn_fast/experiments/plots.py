@@ -29,7 +29,7 @@ def training_curves(outcomes: Sequence[Outcome], path: Path) -> None:
         by_update.plot(np.arange(len(smooth)) + width, smooth, label=outcome.label)
         by_evaluation.plot(evaluations[width - 1 :], smooth, label=outcome.label)
     by_update.set(xlabel="update", ylabel="loss (moving mean)", xscale="log", yscale="log")
-    by_evaluation.set(xlabel="circuit evaluations", xscale="log")
+    by_evaluation.set(xlabel="circuit evaluations (adjoint: forward passes only)", xscale="log")
     by_update.legend()
     figure.savefig(path, dpi=120)
 
@@ -61,12 +61,13 @@ def predictions(outcomes: Sequence[Outcome], path: Path) -> None:
 
 def seconds_per_update(outcomes: Sequence[Outcome], path: Path) -> None:
     """Mean time of an update of every run."""
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
-    bars = axes.bar([o.label for o in outcomes], [1e3 * o.first.seconds_per_update for o in outcomes])
-    axes.bar_label(bars, fmt="%.2f")
-    axes.set(ylabel="milliseconds per update", yscale="log")
-    axes.tick_params(axis="x", labelrotation=15)
+    bars = axes.barh([o.label for o in outcomes], [1e3 * o.first.seconds_per_update for o in outcomes])
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set(xlabel="milliseconds per update", xscale="log")
+    axes.margins(x=0.15)
+    axes.invert_yaxis()
     figure.savefig(path, dpi=120)
 
 
