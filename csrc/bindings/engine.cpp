@@ -8,8 +8,8 @@
 #include <optional>
 
 #include "bindings/module.hpp"
-#include "engines/pauli/kernel.hpp"
-#include "engines/pauli/run.hpp"
+#include "engines/planner.hpp"
+#include "engines/run.hpp"
 #include "simd/isa.hpp"
 
 namespace py = pybind11;
@@ -96,7 +96,7 @@ py::tuple forward(const Plan& plan, const py::array& angles, const std::optional
     Real *p = probabilities.mutable_data(), *m = memory_out.mutable_data();
     {
         py::gil_scoped_release release;
-        run_forward<Real>(plan, batch, threads, p, m, poll_signals);
+        plan.with([&](const auto& engine) { run_forward(engine, batch, threads, p, m, poll_signals); });
     }
     return py::make_tuple(probabilities, memory_out);
 }
@@ -113,7 +113,7 @@ py::tuple backward(const Plan& plan, const py::array& angles, const std::optiona
     Real *ga = grad_angles.mutable_data(), *gi = grad_memory_in.mutable_data();
     {
         py::gil_scoped_release release;
-        run_adjoint<Real>(plan, batch, threads, gp, gm, ga, gi, poll_signals);
+        plan.with([&](const auto& engine) { run_adjoint(engine, batch, threads, gp, gm, ga, gi, poll_signals); });
     }
     return py::make_tuple(grad_angles, grad_memory_in);
 }
@@ -127,16 +127,26 @@ bool is_float32(const py::array& angles) {
 }  // namespace
 
 void register_engine(py::module_& m) {
+    py::class_<EngineCost>(m, "EngineCost")
+        .def_property_readonly("engine", [](const EngineCost& cost) { return engine_name(cost.engine); })
+        .def_readonly("operations", &EngineCost::operations)
+        .def_readonly("bytes", &EngineCost::bytes)
+        .def_readonly("seconds", &EngineCost::seconds)
+        .def_readonly("active", &EngineCost::active);
     py::class_<Plan>(m, "Plan")
-        .def(py::init([](const Circuit& circuit) {
-                 return std::make_unique<Plan>(circuit,
-                                               pauli_kernels<double>().batch.lanes * static_cast<int>(sizeof(double)));
+        .def(py::init([](const Circuit& circuit, const std::string& engine) {
+                 std::optional<Engine> wish;
+                 for (Engine e : {Engine::pauli, Engine::factor})
+                     if (engine == engine_name(e)) wish = e;
+                 if (!wish && engine != "auto")
+                     throw py::value_error("unknown engine '" + engine + "'; accepted: 'auto', 'pauli', 'factor'");
+                 return std::make_unique<Plan>(circuit, wish);
              }),
-             py::arg("circuit"))
+             py::arg("circuit"), py::arg("engine") = "auto")
+        .def_property_readonly("engine", [](const Plan& plan) { return engine_name(plan.engine()); })
+        .def_property_readonly("costs", &Plan::costs)
         .def_property_readonly("n_angles", &Plan::n_angles)
-        .def_property_readonly("multiply_adds", &Plan::multiply_adds)
-        .def_property_readonly("operations", &Plan::operations)
-        .def("describe", &Plan::describe);
+        .def_property_readonly("operations", &Plan::operations);
     m.def(
         "forward",
         [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {

@@ -70,12 +70,13 @@ class Fusion {
         }
     }
 
-    void run() {
+    double run() {
         // Whole lives of wires first: merging neighbours may pay off as long as the wire is there, and stand in the way
         // of getting rid of it.
         merge_while_cheaper(&Fusion::lives);
         merge_while_cheaper(&Fusion::neighbours);
         write_back();
+        return total_cost(groups_);
     }
 
   private:
@@ -368,6 +369,6 @@ std::vector<Deferred> defer_last_rotations(WireProgram& program) {
     return deferred;
 }
 
-void fuse(WireProgram& program) { Fusion(program).run(); }
+double fuse(WireProgram& program) { return Fusion(program).run(); }
 
 }  // namespace qrnn

@@ -9,17 +9,10 @@
 namespace qrnn {
 namespace {
 
-// ---- Ops that wait for the next step.
-struct Carried {
-    std::vector<Superop> ops;   // on the memory wires at a step's start, their entries being carried numbers
-    std::vector<Value> out;     // what this step hands on, by number
-    std::vector<double> start;  // what the first step finds: the identity
-};
-
-Carried carry(std::vector<Deferred>& deferred, WireProgram& program) {
-    Carried carried;
+// Ops that wait for the next step, as ops on the memory wires at a step's start.
+void carry(std::vector<Deferred>& deferred, PauliDraft& draft) {
     for (Deferred& d : deferred) {
-        const int wire = program.memory_in[d.memory_index];
+        const int wire = draft.program.memory_in[d.memory_index];
         Superop op{{wire}, {wire}, std::vector<SparseRow<Value>>(4)};
         for (int row = 0; row < 4; ++row)
             for (int col = 0; col < 4; ++col) {
@@ -31,14 +24,13 @@ Carried carry(std::vector<Deferred>& deferred, WireProgram& program) {
                     if (identity != 0) op.rows[row].entries.emplace_back(col, entry);
                     continue;
                 }
-                op.rows[row].entries.emplace_back(col,
-                                                  program.expressions.carried(static_cast<int>(carried.out.size())));
-                carried.out.push_back(entry);
-                carried.start.push_back(identity);
+                const int number = static_cast<int>(draft.carried_out.size());
+                op.rows[row].entries.emplace_back(col, draft.program.expressions.carried(number));
+                draft.carried_out.push_back(entry);
+                draft.carried_start.push_back(identity);
             }
-        carried.ops.push_back(std::move(op));
+        draft.carried.push_back(std::move(op));
     }
-    return carried;
 }
 
 // Joins what was deferred before the fusion with what could be deferred after it; the latter acts first.
@@ -56,7 +48,7 @@ std::vector<Deferred> join(std::vector<Deferred> late, std::vector<Deferred> ear
 
 }  // namespace
 
-void Plan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients) {
+void PauliPlan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients) {
     for (const LaidOutBlock& laid : list) {
         Block block = laid.block;
         for (int row = 0; row < block.rows; ++row)
@@ -68,8 +60,8 @@ void Plan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientC
     }
 }
 
-BlockList Plan::Blocks::view(const std::vector<std::int32_t>& clear,
-                             const std::vector<std::int32_t>& adjoint_clear) const {
+BlockList PauliPlan::Blocks::view(const std::vector<std::int32_t>& clear,
+                                  const std::vector<std::int32_t>& adjoint_clear) const {
     return {blocks.data(),
             static_cast<std::int32_t>(blocks.size()),
             tape_size,
@@ -79,38 +71,38 @@ BlockList Plan::Blocks::view(const std::vector<std::int32_t>& clear,
             static_cast<std::int32_t>(adjoint_clear.size())};
 }
 
-Plan::Plan(const Circuit& circuit, int vector_bytes) {
-    if (circuit.readout().empty())
-        throw std::invalid_argument("the circuit measures nothing; call measure([...]) on at least one qubit");
-    WireProgram program = lower(circuit);
+PauliDraft::PauliDraft(const Circuit& circuit) : program(lower(circuit)) {
     merge_one_wire_runs(program);
     std::vector<Deferred> last = defer_last_rotations(program);
     fuse(program);
     std::vector<Deferred> deferred = join(std::move(last), defer_last_rotations(program), program.expressions);
-    Carried carried = carry(deferred, program);
-    program.ops.insert(program.ops.begin(), carried.ops.begin(), carried.ops.end());
+    carry(deferred, *this);
+    program.ops.insert(program.ops.begin(), carried.begin(), carried.end());
     merge_one_wire_runs(program);
-    fuse(program);
+    cost = fuse(program);
+}
 
+PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes) {
+    WireProgram& program = draft.program;
     Layout layout = lay_out({&program, true, {}});
     WireProgram end;
-    end.ops = carried.ops;
+    end.ops = draft.carried;
     end.is_bit = program.is_bit;
     end.memory_in = end.memory_out = program.memory_in;
     Layout end_layout = lay_out({&end, false, std::move(layout.offsets)});
 
-    CoefficientCompiler compiler(program.expressions, static_cast<int>(carried.out.size()));
+    CoefficientCompiler compiler(program.expressions, static_cast<int>(draft.carried_out.size()));
     for (const auto* list : {&layout.step, &layout.restore, &end_layout.step})
         for (const LaidOutBlock& block : *list)
             for (const Value& value : block.coefficients) compiler.need(value);
-    for (const Value& value : carried.out) compiler.need(value);
+    for (const Value& value : draft.carried_out) compiler.need(value);
     coefficients_ = compiler.compile(vector_bytes);
 
     step_.add(layout.step, compiler);
     restore_.add(layout.restore, compiler);
     finish_.add(end_layout.step, compiler);
-    for (const Value& value : carried.out) carried_out_.push_back(compiler.reg(value));
-    carried_start_ = std::move(carried.start);
+    for (const Value& value : draft.carried_out) carried_out_.push_back(compiler.reg(value));
+    carried_start_ = std::move(draft.carried_start);
     clear_ = std::move(layout.clear);
     adjoint_clear_ = std::move(layout.adjoint_clear);
     outcomes_ = std::move(layout.outcomes);
@@ -142,19 +134,19 @@ Plan::Plan(const Circuit& circuit, int vector_bytes) {
     v.n_places = std::max(layout.n_places, end_layout.n_places);
 }
 
-double Plan::coefficient_operations() const {
+double PauliPlan::coefficient_operations() const {
     constexpr double sine_and_cosine = 21;
     double n = sine_and_cosine * view_.n_trigs;
     for (const Segment& s : coefficients_.segments) n += static_cast<double>(s.n) * s.n_terms;
     return n;
 }
 
-double Plan::operations() const {
+double PauliPlan::operations() const {
     const double outcomes = static_cast<double>(outcomes_.size());
     return multiply_adds_ + coefficient_operations() + view_.n_angles + outcomes * (view_.n_outcome + 1);
 }
 
-std::string Plan::describe() const {
+std::string PauliPlan::describe() const {
     int n_instructions = 0;
     for (const Segment& s : coefficients_.segments) n_instructions += s.n;
     std::string text = std::to_string(view_.n_trigs) + " sines and cosines, " + std::to_string(n_instructions) +

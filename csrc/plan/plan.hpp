@@ -11,16 +11,28 @@
 #include "circuit/circuit.hpp"
 #include "plan/coefficients.hpp"
 #include "plan/layout.hpp"
+#include "plan/lowering.hpp"
 
 namespace qrnn {
 
-class Plan {
+// The superoperators of a step, chosen but not laid out: enough to tell what they cost.
+struct PauliDraft {
+    explicit PauliDraft(const Circuit& circuit);
+
+    WireProgram program;
+    std::vector<Superop> carried;       // ops of the step before, their entries being carried numbers
+    std::vector<Value> carried_out;     // what this step hands on, by number
+    std::vector<double> carried_start;  // what the first step finds: the identity
+    double cost;                        // of a step, in multiply-adds with accesses, estimated
+};
+
+class PauliPlan {
   public:
-    // Throws std::invalid_argument where nothing is measured, and where the tables or one group of sequences would not
-    // fit into the machine's memory; the message holds the figure. vector_bytes: size of the kernels' vectors.
-    Plan(const Circuit& circuit, int vector_bytes);
-    Plan(const Plan&) = delete;
-    Plan& operator=(const Plan&) = delete;
+    // Throws std::invalid_argument where the tables or one group of sequences would not fit into the machine's memory;
+    // the message holds the figure. vector_bytes: size of the kernels' vectors.
+    PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes);
+    PauliPlan(const PauliPlan&) = delete;
+    PauliPlan& operator=(const PauliPlan&) = delete;
 
     const PauliProgram& program() const { return view_; }
     int n_angles() const { return view_.n_angles; }

@@ -3,24 +3,24 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "engines/factor/kernel.hpp"
 #include "engines/pauli/kernel.hpp"
 
 namespace qrnn {
 
-namespace baseline {
-extern const PauliKernels<float> pauli_float;
-extern const PauliKernels<double> pauli_double;
-}  // namespace baseline
+#define QRNN_DECLARE(isa)                            \
+    namespace isa {                                  \
+    extern const PauliKernels<float> pauli_float;    \
+    extern const PauliKernels<double> pauli_double;  \
+    extern const FactorKernel<float> factor_float;   \
+    extern const FactorKernel<double> factor_double; \
+    }
+QRNN_DECLARE(baseline)
 #ifdef QRNN_X86
-namespace avx2 {
-extern const PauliKernels<float> pauli_float;
-extern const PauliKernels<double> pauli_double;
-}  // namespace avx2
-namespace avx512 {
-extern const PauliKernels<float> pauli_float;
-extern const PauliKernels<double> pauli_double;
-}  // namespace avx512
+QRNN_DECLARE(avx2)
+QRNN_DECLARE(avx512)
 #endif
+#undef QRNN_DECLARE
 
 std::string isa_name(Isa isa) {
     switch (isa) {
@@ -61,32 +61,38 @@ Isa chosen_isa() {
     return chosen;
 }
 
+#ifdef QRNN_X86
+#define QRNN_CHOOSE(kernels)          \
+    switch (chosen_isa()) {           \
+        case Isa::avx512:             \
+            return avx512::kernels;   \
+        case Isa::avx2:               \
+            return avx2::kernels;     \
+        default:                      \
+            return baseline::kernels; \
+    }
+#else
+#define QRNN_CHOOSE(kernels) return baseline::kernels;
+#endif
+
 template <>
 const PauliKernels<float>& pauli_kernels<float>() {
-    switch (chosen_isa()) {
-#ifdef QRNN_X86
-        case Isa::avx512:
-            return avx512::pauli_float;
-        case Isa::avx2:
-            return avx2::pauli_float;
-#endif
-        default:
-            return baseline::pauli_float;
-    }
+    QRNN_CHOOSE(pauli_float)
 }
 
 template <>
 const PauliKernels<double>& pauli_kernels<double>() {
-    switch (chosen_isa()) {
-#ifdef QRNN_X86
-        case Isa::avx512:
-            return avx512::pauli_double;
-        case Isa::avx2:
-            return avx2::pauli_double;
-#endif
-        default:
-            return baseline::pauli_double;
-    }
+    QRNN_CHOOSE(pauli_double)
+}
+
+template <>
+const FactorKernel<float>& factor_kernel<float>() {
+    QRNN_CHOOSE(factor_float)
+}
+
+template <>
+const FactorKernel<double>& factor_kernel<double>() {
+    QRNN_CHOOSE(factor_double)
 }
 
 }  // namespace qrnn

@@ -48,6 +48,13 @@ QRNN_INLINE void store_unaligned(Real* p, VectorOf<Real> v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 
+template <class Real>
+QRNN_INLINE Real sum_of_lanes(VectorOf<Real> v) {
+    Real sum = v[0];
+    for (int l = 1; l < Lanes<Real>::n; ++l) sum += v[l];
+    return sum;
+}
+
 // ---- Sine and cosine.
 // Reduction by multiples of pi/2 in three parts (Cody and Waite 1980), exact for arguments up to `limit`; minimax
 // polynomials of fdlibm (double) and Cephes (float) on [-pi/4, pi/4]. Error below 1 ulp of 1. 21 operations a pair.
@@ -111,6 +118,25 @@ QRNN_INLINE void sincos(VectorOf<Real> x, VectorOf<Real>& sine, VectorOf<Real>& 
     const Bits odd = (quadrant & 1) != 0;
     sine = (V)((Bits)(odd ? c : s) ^ ((quadrant & 2) << sign_shift));
     cosine = (V)((Bits)(odd ? s : c) ^ (((quadrant + 1) & 2) << sign_shift));
+}
+
+// Whether a lane holds an argument too large for sincos().
+template <class Real>
+QRNN_INLINE bool beyond_limit(VectorOf<Real> x) {
+    const auto outside = (x > SinCos<Real>::limit) | (x < -SinCos<Real>::limit);
+    bool any = false;
+    for (int l = 0; l < Lanes<Real>::n; ++l) any = any || outside[l] != 0;
+    return any;
+}
+
+// Puts right what sincos() made of such lanes.
+template <class Real>
+void mend_sincos(VectorOf<Real> x, VectorOf<Real>& sine, VectorOf<Real>& cosine) {
+    for (int l = 0; l < Lanes<Real>::n; ++l)
+        if (x[l] > SinCos<Real>::limit || x[l] < -SinCos<Real>::limit) {
+            sine[l] = SinCos<Real>::slow_sine(x[l]);
+            cosine[l] = SinCos<Real>::slow_cosine(x[l]);
+        }
 }
 
 // ---- Rows of memory to lanes and back: lane l of vector i is element i of row l.

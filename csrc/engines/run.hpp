@@ -1,10 +1,8 @@
-// Whole batches through the Pauli engine: groups over threads, in slices short enough to be interrupted.
+// Whole batches through an engine: groups over threads, in slices short enough to be interrupted.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-
-#include "plan/plan.hpp"
 
 namespace qrnn {
 
@@ -20,13 +18,14 @@ struct Batch {
     const Real* memory;
 };
 
-// Throws std::invalid_argument, naming the bytes, where the work would not fit into the machine's memory.
-template <class Real>
-void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
+// AnyPlan: PauliPlan or FactorPlan. Throws std::invalid_argument, naming the bytes, where the work would not fit into
+// the machine's memory.
+template <class AnyPlan, class Real>
+void run_forward(const AnyPlan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
                  const Poll& poll);
 
-template <class Real>
-void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
+template <class AnyPlan, class Real>
+void run_adjoint(const AnyPlan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
                  const Real* grad_memory_out, Real* grad_angles, Real* grad_memory, const Poll& poll);
 
 }  // namespace qrnn

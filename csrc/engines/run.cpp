@@ -1,4 +1,4 @@
-#include "engines/pauli/run.hpp"
+#include "engines/run.hpp"
 
 #include <pthread.h>
 
@@ -6,8 +6,11 @@
 #include <atomic>
 #include <new>
 
+#include "engines/factor/kernel.hpp"
+#include "engines/factor/plan.hpp"
 #include "engines/pauli/kernel.hpp"
 #include "plan/budget.hpp"
+#include "plan/plan.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -75,7 +78,9 @@ struct Slicing {
     std::int64_t n_groups, groups_at_once, steps_at_once;
     int slots;
 
-    Slicing(const Plan& plan, std::int64_t n_sequences, std::int64_t n_steps, int lanes, int threads, double passes) {
+    template <class AnyPlan>
+    Slicing(const AnyPlan& plan, std::int64_t n_sequences, std::int64_t n_steps, int lanes, int threads,
+            double passes) {
         constexpr double slice_ns = 1e8, ns_per_operation = 1.0;  // of a lane vector, on the slow side
         n_groups = (n_sequences + lanes - 1) / lanes;
         slots = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, n_groups)));
@@ -88,14 +93,19 @@ struct Slicing {
 
 // A group of the batch kernel costs the same however few its sequences are.
 template <class Real>
-const PauliKernel<Real>& kernel_for(std::int64_t n_sequences) {
+const PauliKernel<Real>& kernel_for(const PauliPlan&, std::int64_t n_sequences) {
     const PauliKernels<Real>& kernels = pauli_kernels<Real>();
     return 4 * n_sequences <= kernels.batch.lanes ? kernels.single : kernels.batch;
 }
 
 template <class Real>
-PauliGroup<Real> make_group(const Plan& plan, const Batch<Real>& batch, int lanes, std::int64_t group) {
-    PauliGroup<Real> g{};
+const FactorKernel<Real>& kernel_for(const FactorPlan&, std::int64_t) {
+    return factor_kernel<Real>();
+}
+
+template <class AnyPlan, class Real>
+auto make_group(const AnyPlan& plan, const Batch<Real>& batch, int lanes, std::int64_t group) {
+    Group<std::remove_cvref_t<decltype(plan.program())>, Real> g{};
     g.program = &plan.program();
     g.n_steps = batch.n_steps;
     g.n_sequences = static_cast<std::int32_t>(std::min<std::int64_t>(lanes, batch.n_sequences - group * lanes));
@@ -105,10 +115,10 @@ PauliGroup<Real> make_group(const Plan& plan, const Batch<Real>& batch, int lane
 
 }  // namespace
 
-template <class Real>
-void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
+template <class AnyPlan, class Real>
+void run_forward(const AnyPlan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
                  const Poll& poll) {
-    const PauliKernel<Real>& kernel = kernel_for<Real>(batch.n_sequences);
+    const auto& kernel = kernel_for<Real>(plan, batch.n_sequences);
     const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 1);
     const std::int64_t workspace = kernel.workspace_size(plan.program(), false);
     check_memory(static_cast<double>(workspace) * slicing.slots * sizeof(Real), "the state of the sequences in flight",
@@ -123,7 +133,7 @@ void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* 
             const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
             for_each_slot(slicing.slots, [&](int slot) {
                 for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
-                    PauliGroup<Real> g = make_group(plan, batch, kernel.lanes, index);
+                    auto g = make_group(plan, batch, kernel.lanes, index);
                     const std::int64_t sequence = index * kernel.lanes;
                     g.workspace = workspaces.get() + slot * workspace;
                     g.probabilities = probabilities + sequence * batch.n_steps * outcomes;
@@ -138,10 +148,10 @@ void run_forward(const Plan& plan, const Batch<Real>& batch, int threads, Real* 
     }
 }
 
-template <class Real>
-void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
+template <class AnyPlan, class Real>
+void run_adjoint(const AnyPlan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
                  const Real* grad_memory_out, Real* grad_angles, Real* grad_memory, const Poll& poll) {
-    const PauliKernel<Real>& kernel = kernel_for<Real>(batch.n_sequences);
+    const auto& kernel = kernel_for<Real>(plan, batch.n_sequences);
     const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 4);
     const std::int64_t workspace = kernel.workspace_size(plan.program(), true);
     const std::int64_t kept = kernel.kept_size(plan.program()) * std::max<std::int64_t>(1, batch.n_steps);
@@ -161,7 +171,7 @@ void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const 
             const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
             for_each_slot(slicing.slots, [&](int slot) {
                 for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
-                    PauliGroup<Real> g = make_group(plan, batch, kernel.lanes, index);
+                    auto g = make_group(plan, batch, kernel.lanes, index);
                     const std::int64_t sequence = index * kernel.lanes;
                     g.workspace = workspaces.get() + slot * workspace;
                     g.kept = keeps.get() + slot * kept;
@@ -186,11 +196,14 @@ void run_adjoint(const Plan& plan, const Batch<Real>& batch, int threads, const 
     }
 }
 
-template void run_forward(const Plan&, const Batch<float>&, int, float*, float*, const Poll&);
-template void run_forward(const Plan&, const Batch<double>&, int, double*, double*, const Poll&);
-template void run_adjoint(const Plan&, const Batch<float>&, int, const float*, const float*, float*, float*,
-                          const Poll&);
-template void run_adjoint(const Plan&, const Batch<double>&, int, const double*, const double*, double*, double*,
-                          const Poll&);
+#define QRNN_INSTANTIATE(AnyPlan, Real)                                                                        \
+    template void run_forward(const AnyPlan&, const Batch<Real>&, int, Real*, Real*, const Poll&);             \
+    template void run_adjoint(const AnyPlan&, const Batch<Real>&, int, const Real*, const Real*, Real*, Real*, \
+                              const Poll&);
+QRNN_INSTANTIATE(PauliPlan, float)
+QRNN_INSTANTIATE(PauliPlan, double)
+QRNN_INSTANTIATE(FactorPlan, float)
+QRNN_INSTANTIATE(FactorPlan, double)
+#undef QRNN_INSTANTIATE
 
 }  // namespace qrnn

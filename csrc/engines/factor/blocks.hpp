@@ -1,0 +1,42 @@
+// Gates gathered into unitaries on one or two wires, in the order in which they run.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "engines/factor/gates.hpp"
+
+namespace qrnn {
+
+// What is known of a matrix entry before the angles are.
+enum class Entry : unsigned char { zero = 0, real = 1, imaginary = 2, complex = 3, one = 4 };
+
+struct UnitaryBlock {
+    std::vector<int> wires;         // one or two; local index bit j is wires[j]
+    std::vector<int> new_wires;     // those of them that are |0> before
+    std::vector<WireGate> gates;    // in the order in which they act
+    std::array<Entry, 16> entries;  // [4 * row + column]
+
+    int dim() const { return 1 << wires.size(); }
+    Entry at(int row, int col) const { return entries[4 * row + col]; }
+    bool is_diagonal_in(int local) const;
+};
+
+// A part of a block that is applied by itself: the submatrix of the local indices `in` and `out`.
+struct BlockPart {
+    enum class Kind { general, real, cross };  // cross: 2 x 2, the diagonal real, the rest imaginary
+    Kind kind;
+    std::vector<int> in, out;
+};
+
+// The parts that a block falls into; entries that are known to be 1 need none. `is_new`, by local wire: it is |0>.
+std::vector<BlockPart> block_parts(const UnitaryBlock& block, const std::vector<char>& is_new);
+
+// Real multiply-adds of a part for each setting of the other wires.
+double multiply_adds(const BlockPart& part);
+
+// The gates merged where that lowers the cost, then ordered so that wires are activated as late as they can be.
+// The wires 0 .. n_memory - 1 exist from the start.
+std::vector<UnitaryBlock> unitary_blocks(const std::vector<WireGate>& gates, int n_wires, int n_memory);
+
+}  // namespace qrnn

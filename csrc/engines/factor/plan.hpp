@@ -1,0 +1,63 @@
+// A circuit compiled for the factor engine.
+//
+// The memory's density matrix is written as rho = L L^dagger, L of 2^m rows and at most 2^m columns. A step takes the
+// columns through the gates, wires being added as they are first needed, and sums M M^dagger over the settings of all
+// wires that are not carried: rho' = sum_e M_e M_e^dagger, p_j = the norms of the M_e with outcome j. The gates'
+// matrices are made for several steps at once. Cost per step: that of the passes times 2^m, and 2 * 2^N * 2^m * 2^m
+// multiply-adds for the sum over N wires.
+#pragma once
+
+#include <vector>
+
+#include "circuit/circuit.hpp"
+#include "engines/factor/blocks.hpp"
+#include "engines/factor/program.hpp"
+
+namespace qrnn {
+
+class FactorPlan {
+  public:
+    explicit FactorPlan(const Circuit& circuit);
+    FactorPlan(const FactorPlan&) = delete;
+    FactorPlan& operator=(const FactorPlan&) = delete;
+
+    const FactorProgram& program() const { return view_; }
+    int n_angles() const { return view_.n_angles; }
+    int n_memory() const { return view_.n_memory; }
+    int n_outcome() const { return view_.n_outcome; }
+
+    // Real multiply-adds of one step and sequence: of the passes, and of the sum over the wires that are not carried.
+    double pass_operations() const { return pass_operations_; }
+    double contraction_operations() const;
+    double operations() const { return pass_operations() + contraction_operations(); }
+
+    // By pass: the number of wires that exist when it has run.
+    const std::vector<int>& active_wires() const { return active_; }
+
+  private:
+    struct Stage {
+        std::vector<FactorTrig> trigs;
+        std::vector<FactorEntry> entries;
+        std::vector<GeneratorEntry> generators;
+        std::vector<FactorGate> gates;
+        std::vector<FactorUnitary> unitaries;
+        std::vector<FactorPass> passes;
+        std::vector<std::int64_t> memory_rows, environment;
+        std::vector<std::int32_t> outcomes;
+        int n_entries = 0, n_wires = 0;
+
+        int trig(const WireGate& gate, double frequency);
+        void add_gate(const WireGate& gate, const UnitaryBlock& block);
+        FactorStage view() const;
+    };
+    Stage compile(const std::vector<UnitaryBlock>& blocks, int n_wires, const std::vector<int>& memory_in,
+                  const std::vector<int>& memory_out, const std::vector<int>& outcome, std::vector<int>* active,
+                  double* operations) const;
+
+    Stage step_, finish_;
+    std::vector<int> active_;
+    double pass_operations_ = 0;
+    FactorProgram view_{};
+};
+
+}  // namespace qrnn

@@ -1,0 +1,280 @@
+// One sequence through all steps; vectors of columns of the memory's factor.
+namespace qrnn {
+namespace QRNN_ISA {
+namespace {
+
+namespace factor {
+
+template <class Real>
+struct Workspace {
+    using V = VectorOf<Real>;
+    Shape shape;
+    Trigonometry<Real>* trigs;
+    Complex<Real>* matrices;
+    V *angles, *carried_angles, *outcome, *sums;
+    V *state, *other, *packed, *other_packed;  // blocks of columns
+    Real *rho, *columns;                       // the memory, and L with rho = L L^dagger
+    Real* status;                              // number of columns, -1 where rho is not positive; trace at the start
+    double* cholesky;
+    // adjoint
+    Complex<Real>* grad_matrices;
+    V *grad_angles, *grad_carried_angles;
+    Real *lambda, *weight, *pending;  // `pending`: adjoints of the angles of the step before the last chunk
+    int64_t size;
+
+    Workspace(const FactorProgram& p, Real* memory, bool with_adjoint) : shape(Shape::of<Real>(p)) {
+        int64_t used = 0;
+        constexpr int64_t n = Lanes<Real>::n;
+        const auto take = [&](int64_t count) {
+            Real* place = memory + used;
+            used += (count + n - 1) / n * n;
+            return place;
+        };
+        const auto vectors = [&](int64_t count) { return reinterpret_cast<V*>(take(count * n)); };
+        const auto larger = [](int64_t a, int64_t b) { return a > b ? a : b; };
+        const FactorStage *s = &p.step, *f = &p.finish;
+        const int64_t rows = larger(int64_t{1} << s->n_wires, shape.dim);
+        const int64_t packed_rows = shape.dim * larger(packed_stride(*s), packed_stride(*f));
+        const int64_t n_entries = larger(s->n_entries, f->n_entries);
+        trigs = reinterpret_cast<Trigonometry<Real>*>(vectors(2 * larger(s->n_trigs, f->n_trigs)));
+        matrices = reinterpret_cast<Complex<Real>*>(vectors(2 * n_entries));
+        angles = vectors(p.n_angles);
+        carried_angles = vectors(p.n_angles);
+        outcome = vectors(int64_t{1} << p.n_outcome);
+        sums = vectors(sums_size(shape));
+        state = vectors(2 * rows);
+        other = vectors(2 * rows);
+        packed = vectors(2 * packed_rows);
+        other_packed = vectors(2 * packed_rows);
+        rho = take(2 * shape.plane);
+        columns = take(2 * shape.plane);
+        status = take(2);
+        cholesky =
+            reinterpret_cast<double*>(take(2 * shape.plane * static_cast<int64_t>(sizeof(double) / sizeof(Real))));
+        grad_matrices = reinterpret_cast<Complex<Real>*>(vectors(with_adjoint ? 2 * n_entries : 0));
+        grad_angles = vectors(with_adjoint ? p.n_angles : 0);
+        grad_carried_angles = vectors(with_adjoint ? p.n_angles : 0);
+        lambda = take(with_adjoint ? 2 * shape.plane : 0);
+        weight = take(with_adjoint ? int64_t{1} << p.n_outcome : 0);
+        pending = take(with_adjoint ? p.n_angles : 0);
+        size = used;
+    }
+};
+
+template <class Real>
+int64_t workspace_size(const FactorProgram& p, bool adjoint) {
+    return Workspace<Real>(p, nullptr, adjoint).size;
+}
+
+template <class Real>
+int64_t kept_size(const FactorProgram& p) {
+    return 2 * Shape::of<Real>(p).plane;
+}
+
+// Factors rho anew.
+template <class Real>
+void refactor(const Workspace<Real>& w) {
+    w.status[0] = static_cast<Real>(pivoted_cholesky<Real>(w.shape, w.rho, w.cholesky, w.columns));
+}
+
+template <class Real>
+void begin(const FactorGroup<Real>& g, const Real* memory) {
+    const Workspace<Real> w(*g.program, g.workspace, false);
+    for (int64_t i = 0; i < 2 * w.shape.plane; ++i) w.rho[i] = 0;
+    if (memory)
+        read_density<Real>(w.shape, memory, w.rho);
+    else
+        w.rho[0] = 1;
+    w.status[1] = trace<Real>(w.shape, w.rho);
+    refactor<Real>(w);
+}
+
+// Matrices of the n steps from t on. Returns 0 times the sum of the steps' angles: zero, or NaN where one of them is
+// not finite.
+template <class Real>
+VectorOf<Real> chunk_matrices(const FactorGroup<Real>& g, const FactorStage& stage, const Workspace<Real>& w, int64_t t,
+                              int n) {
+    using V = VectorOf<Real>;
+    const int n_angles = g.program->n_angles;
+    V poison{};
+    if (n_angles > 0) {
+        // After the last step there are no further angles, and none are needed.
+        const int64_t here = t < g.n_steps ? t : g.n_steps - 1;
+        load_rows<Real>(g.angles + here * n_angles, n_angles, n, n_angles, w.angles);
+        if (t > 0) {
+            load_rows<Real>(g.angles + (t - 1) * n_angles, n_angles, n, n_angles, w.carried_angles);
+        } else {
+            load_rows<Real>(g.angles, n_angles, n > 1 ? n - 1 : 1, n_angles, w.carried_angles);
+            for (int i = 0; i < n_angles; ++i)  // moved by one lane; lane 0 has no past
+                for (int l = Lanes<Real>::n - 1; l > 0; --l) w.carried_angles[i][l] = w.carried_angles[i][l - 1];
+        }
+        for (int i = 0; i < n_angles; ++i) poison += w.angles[i] * Real(0);
+    }
+    fill_trigs<Real>(stage, w.angles, w.carried_angles, t == 0, w.trigs);
+    fill_matrices<Real>(stage, w.trigs, w.matrices);
+    return poison;
+}
+
+// rho becomes the sum over the stage of what L's columns become; or, where rho is not positive, of what rho's and the
+// identity's become: sum_e (U rho)_e (U)_e^dagger. Outcomes go to w.outcome, lane by lane.
+template <class Real>
+void run_stage(const FactorStage& stage, const StepMatrices<Real> m, int n_outcomes, const Workspace<Real>& w) {
+    constexpr int64_t n = Lanes<Real>::n;
+    const bool positive = w.status[0] >= 0;
+    const int64_t n_columns = positive ? static_cast<int64_t>(w.status[0]) : w.shape.dim;
+    for (int j = 0; j < n_outcomes; ++j) w.outcome[j] = VectorOf<Real>{};
+    for (int64_t i = 0; i < sums_size(w.shape); ++i) w.sums[i] = VectorOf<Real>{};
+    for (int64_t first = 0; first < n_columns; first += n) {
+        load_columns<Real>(w.shape, positive ? w.columns : w.rho, first, w.state);
+        passes_forward<Real>(stage, m, w.state);
+        pack<Real>(w.shape, stage, w.state, w.packed);
+        VectorOf<Real>* right = w.packed;
+        if (!positive) {
+            load_identity_columns<Real>(w.shape, first, w.state);
+            passes_forward<Real>(stage, m, w.state);
+            pack<Real>(w.shape, stage, w.state, w.other_packed);
+            right = w.other_packed;
+        }
+        if (n_outcomes > 0) add_outcomes<Real>(w.shape, stage, w.packed, right, w.outcome);
+        add_product<Real>(w.shape, stage, w.packed, right, w.sums);
+    }
+    collect<Real>(w.shape, w.sums, w.rho);
+}
+
+// Rounding must not let the trace drift over thousands of steps.
+template <class Real>
+void restore_trace(const Workspace<Real>& w) {
+    const Real now = trace<Real>(w.shape, w.rho);
+    if (!(w.status[0] >= 0) || !(now > 0)) return;
+    const Real factor = w.status[1] / now;
+    for (int64_t i = 0; i < 2 * w.shape.plane; ++i) w.rho[i] *= factor;
+}
+
+template <class Real>
+void forward(const FactorGroup<Real>& g, int64_t first, int64_t last) {
+    const FactorProgram& p = *g.program;
+    const Workspace<Real> w(p, g.workspace, false);
+    const int n_outcomes = 1 << p.n_outcome;
+    VectorOf<Real> poison{};
+    for (int64_t t = first; t < last; ++t) {
+        const int lane = static_cast<int>((t - first) % Lanes<Real>::n);
+        if (lane == 0)
+            poison = chunk_matrices<Real>(g, p.step, w, t,
+                                          last - t < Lanes<Real>::n ? static_cast<int>(last - t) : Lanes<Real>::n);
+        if (g.kept)
+            for (int64_t i = 0; i < 2 * w.shape.plane; ++i) g.kept[t * 2 * w.shape.plane + i] = w.rho[i];
+        run_stage<Real>(p.step, {w.matrices, lane}, n_outcomes, w);
+        restore_trace<Real>(w);
+        if (!(poison[lane] == 0))
+            for (int64_t i = 0; i < 2 * w.shape.plane; ++i) w.rho[i] += poison[lane];
+        refactor<Real>(w);
+        if (g.probabilities)
+            for (int j = 0; j < n_outcomes; ++j)
+                g.probabilities[t * n_outcomes + j] = sum_of_lanes<Real>(w.outcome[j]) + poison[lane];
+    }
+}
+
+template <class Real>
+void finish(const FactorGroup<Real>& g, Real* memory) {
+    const FactorProgram& p = *g.program;
+    const Workspace<Real> w(p, g.workspace, false);
+    if (p.finish.n_passes > 0 && g.n_steps > 0) {
+        chunk_matrices<Real>(g, p.finish, w, g.n_steps, 1);
+        run_stage<Real>(p.finish, {w.matrices, 0}, 0, w);
+    }
+    write_density<Real>(w.shape, w.rho, memory);
+}
+
+// ---- Adjoint. With the observable O of density.inl, the loss changes by 2 Re Tr(O dU X A...): X = U rho and A = O U,
+// both column by column, are taken back through the passes together; what is left of A are the columns of the adjoint
+// of rho. Five times the passes of forward(), and one product with O.
+template <class Real>
+void stage_adjoint(const FactorStage& stage, const StepMatrices<Real> m, const Real* rho, const Workspace<Real>& w) {
+    constexpr int64_t n = Lanes<Real>::n;
+    for (int64_t first = 0; first < w.shape.dim; first += n) {
+        load_identity_columns<Real>(w.shape, first, w.state);
+        passes_forward<Real>(stage, m, w.state);
+        apply_observable<Real>(w.shape, stage, w.lambda, w.weight, w.state, w.other);
+        load_columns<Real>(w.shape, rho, first, w.state);
+        passes_forward<Real>(stage, m, w.state);
+        passes_adjoint<Real>(stage, m, w.state, w.other, w.grad_matrices);
+        store_columns<Real>(w.shape, w.other, first, w.columns);
+    }
+    for (int64_t i = 0; i < 2 * w.shape.plane; ++i) w.lambda[i] = w.columns[i];
+}
+
+template <class Real>
+void clear_gradients(const FactorProgram& p, const FactorStage& stage, const Workspace<Real>& w) {
+    for (int i = 0; i < stage.n_entries; ++i) w.grad_matrices[i] = Complex<Real>{};
+    for (int i = 0; i < p.n_angles; ++i) w.grad_angles[i] = w.grad_carried_angles[i] = VectorOf<Real>{};
+}
+
+template <class Real>
+void adjoint_begin(const FactorGroup<Real>& g, const Real* grad_memory) {
+    const FactorProgram& p = *g.program;
+    const Workspace<Real> w(p, g.workspace, true);
+    for (int i = 0; i < p.n_angles; ++i) w.pending[i] = 0;
+    if (!grad_memory) {
+        for (int64_t i = 0; i < 2 * w.shape.plane; ++i) w.lambda[i] = 0;
+        return;
+    }
+    read_density<Real>(w.shape, grad_memory, w.lambda);
+    if (p.finish.n_passes == 0 || g.n_steps == 0) return;
+    clear_gradients<Real>(p, p.finish, w);
+    chunk_matrices<Real>(g, p.finish, w, g.n_steps, 1);
+    w.weight[0] = 0;
+    stage_adjoint<Real>(p.finish, {w.matrices, 0}, w.rho, w);
+    matrices_adjoint<Real>(p.finish, w.trigs, w.matrices, w.grad_matrices, w.grad_angles, w.grad_carried_angles);
+    for (int i = 0; i < p.n_angles; ++i) w.pending[i] = w.grad_carried_angles[i][0];
+}
+
+template <class Real>
+void adjoint(const FactorGroup<Real>& g, int64_t first, int64_t last, const Real* grad_probabilities,
+             Real* grad_angles) {
+    const FactorProgram& p = *g.program;
+    const Workspace<Real> w(p, g.workspace, true);
+    constexpr int lanes = Lanes<Real>::n;
+    const int n_outcomes = 1 << p.n_outcome;
+    for (int64_t chunk = (last - first + lanes - 1) / lanes; chunk-- > 0;) {
+        const int64_t t = first + chunk * lanes;
+        const int n = last - t < lanes ? static_cast<int>(last - t) : lanes;
+        clear_gradients<Real>(p, p.step, w);
+        const VectorOf<Real> poison = chunk_matrices<Real>(g, p.step, w, t, n);
+        for (int l = n; l-- > 0;) {
+            for (int j = 0; j < n_outcomes; ++j) w.weight[j] = grad_probabilities[(t + l) * n_outcomes + j] + poison[l];
+            stage_adjoint<Real>(p.step, {w.matrices, l}, g.kept + (t + l) * 2 * w.shape.plane, w);
+        }
+        matrices_adjoint<Real>(p.step, w.trigs, w.matrices, w.grad_matrices, w.grad_angles, w.grad_carried_angles);
+        for (int i = 0; i < p.n_angles; ++i) {
+            for (int l = 0; l < n; ++l) {
+                const Real later = l + 1 < n ? w.grad_carried_angles[i][l + 1] : w.pending[i];
+                grad_angles[(t + l) * p.n_angles + i] = w.grad_angles[i][l] + later;
+            }
+            w.pending[i] = w.grad_carried_angles[i][0];
+        }
+    }
+}
+
+template <class Real>
+void adjoint_finish(const FactorGroup<Real>& g, Real* grad_memory) {
+    const Workspace<Real> w(*g.program, g.workspace, true);
+    write_density<Real>(w.shape, w.lambda, grad_memory);
+}
+
+template <class Real>
+constexpr FactorKernel<Real> make_kernel() {
+    return {1,
+            workspace_size<Real>,
+            kept_size<Real>,
+            begin<Real>,
+            forward<Real>,
+            finish<Real>,
+            adjoint_begin<Real>,
+            adjoint<Real>,
+            adjoint_finish<Real>};
+}
+
+}  // namespace factor
+}  // namespace
+}  // namespace QRNN_ISA
+}  // namespace qrnn
