@@ -1,4 +1,4 @@
-"""The compiled engine against the independent reference, and against itself."""
+"""The compiled engines against the independent reference, and against themselves."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ def pairs(matrix: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.stack([matrix.real, matrix.imag], -1))
 
 
-def check_against_reference(
-    circuit: Circuit, batch: int, steps: int, seed: int, gradient_tolerance: float = 1e-9
-) -> None:
+ENGINES = ["pauli", "factor"]
+each_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+def check_against_reference(circuit: Circuit, engine: str, batch: int, steps: int, seed: int) -> None:
     """Probabilities, memory, and both gradients of a random linear function of them."""
     rng = np.random.default_rng(seed)
     dim = 2 ** len(circuit.memory)
@@ -46,7 +48,8 @@ def check_against_reference(
     weights = rng.normal(size=(batch, steps, 2 ** len(circuit.readout)))
     memory_weights = rng.normal(size=(batch, dim, dim, 2))
 
-    plan = _core.Plan(circuit._core)
+    plan = _core.Plan(circuit._core, engine)
+    assert plan.engine == engine
     probs, final = _core.forward(plan, angles, pairs(memory), 1)
     grad_angles, grad_memory = _core.backward(plan, angles, pairs(memory), weights, memory_weights, 1)
 
@@ -64,36 +67,41 @@ def check_against_reference(
     np.testing.assert_allclose(grad_memory, torch.view_as_real(rho.grad).numpy(), rtol=0, atol=1e-9)
 
 
+@each_engine
 @given(circuit=circuits(), steps=st.integers(1, 3), seed=st.integers(0, 2**31))
 @settings(max_examples=150)
-def test_random_circuits(circuit: Circuit, steps: int, seed: int) -> None:
-    check_against_reference(circuit, 2, steps, seed)
+def test_random_circuits(engine: str, circuit: Circuit, steps: int, seed: int) -> None:
+    check_against_reference(circuit, engine, 2, steps, seed)
 
 
+@each_engine
 @given(circuit=circuits(max_qubits=6, max_ops=30, max_memory=3), seed=st.integers(0, 2**31))
 @settings(max_examples=20)
-def test_random_circuits_of_six_qubits(circuit: Circuit, seed: int) -> None:
-    check_against_reference(circuit, 1, 2, seed)
+def test_random_circuits_of_six_qubits(engine: str, circuit: Circuit, seed: int) -> None:
+    check_against_reference(circuit, engine, 1, 2, seed)
 
 
+@each_engine
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("n_qubits", [2, 4])
-def test_cells(name: str, n_qubits: int) -> None:
-    check_against_reference(CELLS[name](n_qubits), 2, 6, 0)
+def test_cells(name: str, n_qubits: int, engine: str) -> None:
+    check_against_reference(CELLS[name](n_qubits), engine, 2, 6, 0)
 
 
+@each_engine
 @pytest.mark.parametrize("name", CELLS)
-def test_cells_over_fifty_steps(name: str) -> None:
+def test_cells_over_fifty_steps(name: str, engine: str) -> None:
     circuit = CELLS[name](4)
     angles = np.random.default_rng(3).uniform(-4, 4, (1, 50, circuit.n_angles))
-    probs, final = _core.forward(_core.Plan(circuit._core), angles, None, 1)
+    probs, final = _core.forward(_core.Plan(circuit._core, engine), angles, None, 1)
     expected, expected_final = evolve_reference(circuit, torch.tensor(angles))
     np.testing.assert_allclose(probs, expected.numpy(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(final, torch.view_as_real(expected_final).numpy(), rtol=0, atol=1e-12)
 
 
-def test_eight_qubits() -> None:
-    check_against_reference(cells.crx_chain(8), 1, 2, 0)
+@each_engine
+def test_eight_qubits(engine: str) -> None:
+    check_against_reference(cells.crx_chain(8), engine, 1, 2, 0)
 
 
 def crx_chain_kraus(a: np.ndarray, n: int) -> np.ndarray:
@@ -143,7 +151,7 @@ def isometry_steps(angles: np.ndarray, n: int = 8) -> tuple[np.ndarray, np.ndarr
 
 def test_long_run() -> None:
     circuit = cells.crx_chain(8)
-    plan = _core.Plan(circuit._core)
+    plan = _core.Plan(circuit._core, "pauli")
     angles = np.random.default_rng(0).uniform(-3, 3, (1, 2969, 55))
     probs, final = _core.forward(plan, angles, None, 1)
     expected, expected_final = isometry_steps(angles[0])
@@ -161,16 +169,17 @@ def test_long_run() -> None:
     assert min(times) < 0.05
 
 
+@each_engine
 @given(circuit=circuits(), steps=st.integers(0, 11), single=st.booleans(), seed=st.integers(0, 2**31))
 @settings(max_examples=60)
-def test_precisions_and_kernels_agree(circuit: Circuit, steps: int, single: bool, seed: int) -> None:
-    """The batch kernel in float32 and the single-sequence kernel in both, against the batch kernel in float64."""
+def test_precisions_and_kernels_agree(engine: str, circuit: Circuit, steps: int, single: bool, seed: int) -> None:
+    """A batch in float32 and one sequence alone (the Pauli engine's other kernel) against the batch in float64."""
     rng = np.random.default_rng(seed)
     dim = 2 ** len(circuit.memory)
     angles = rng.uniform(-4, 4, (9, steps, N_SLOTS))
     memory = pairs(random_density(rng, 9, dim))
     weights, memory_weights = rng.normal(size=(9, steps, 2 ** len(circuit.readout))), rng.normal(size=memory.shape)
-    plan = _core.Plan(circuit._core)
+    plan = _core.Plan(circuit._core, engine)
     rows = slice(0, 1) if single else slice(None)
 
     def run(dtype: type, rows: slice) -> list[np.ndarray]:
@@ -184,9 +193,10 @@ def test_precisions_and_kernels_agree(circuit: Circuit, steps: int, single: bool
         np.testing.assert_allclose(single_precision, expected[rows], rtol=2e-4, atol=2e-4)
 
 
-def test_same_bits_for_threads_batch_order_and_neighbours() -> None:
+@each_engine
+def test_same_bits_for_threads_batch_order_and_neighbours(engine: str) -> None:
     circuit = cells.crx_chain(6)
-    plan = _core.Plan(circuit._core)
+    plan = _core.Plan(circuit._core, engine)
     rng = np.random.default_rng(0)
     angles = rng.uniform(-4, 4, (37, 7, circuit.n_angles))
     weights = rng.normal(size=(37, 7, 8))
@@ -204,22 +214,24 @@ def test_same_bits_for_threads_batch_order_and_neighbours() -> None:
         np.testing.assert_array_equal(got, want[:24])
 
 
+@each_engine
 @pytest.mark.parametrize("isa", [i for i in _core.available_instruction_sets() if i != _core.instruction_set()])
-def test_instruction_sets_agree(isa: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_instruction_sets_agree(isa: str, engine: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
     script = """
 import sys, numpy as np, torch
 from qrnn_fast import _core, cells
 circuit = cells.crx_chain(8)
 rng = np.random.default_rng(0)
 angles, weights = rng.uniform(-4, 4, (11, 9, 55)), rng.normal(size=(11, 9, 16))
-plan = _core.Plan(circuit._core)
+plan = _core.Plan(circuit._core, sys.argv[2])
 results = [*_core.forward(plan, angles, None, 1), *_core.backward(plan, angles, None, weights, None, 1)]
 np.savez(sys.argv[1], *results, isa=_core.instruction_set())
 """
     saved = {}
     for name in (isa, _core.instruction_set()):
         path = tmp_path / f"{name}.npz"
-        subprocess.run([sys.executable, "-c", script, path], env=os.environ | {"QRNN_FAST_ISA": name}, check=True)
+        command = [sys.executable, "-c", script, path, engine]
+        subprocess.run(command, env=os.environ | {"QRNN_FAST_ISA": name}, check=True)
         saved[name] = np.load(path)
         assert saved[name]["isa"] == name
     for key in ("arr_0", "arr_1", "arr_2", "arr_3"):
@@ -239,22 +251,24 @@ def test_unknown_instruction_set_is_refused_at_import() -> None:
     assert "baseline" in result.stderr
 
 
+@each_engine
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_huge_angles(dtype: type) -> None:
+def test_huge_angles(dtype: type, engine: str) -> None:
     """Sine and cosine stay right where the quick reduction is not: one step, one RX, against libm."""
     circuit = Circuit(1, 1).rx(Angle(0), 0).measure([0]).reset([0])
     angles = np.array([0.0, 1.0, 7e3, 9e3, 7.9e5, 1e6, 1e9, -3e12, 1e18], dtype=dtype).reshape(-1, 1, 1)
-    probs, _ = _core.forward(_core.Plan(circuit._core), angles, None, 1)
+    probs, _ = _core.forward(_core.Plan(circuit._core, engine), angles, None, 1)
     expected = np.cos(angles[:, 0, 0].astype(np.float64)) / 2 + 0.5
     np.testing.assert_allclose(probs[:, 0, 0], expected, rtol=0, atol=1e-15 if dtype == np.float64 else 2e-7)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("batch", [1, 6])
-def test_non_finite_angles_stay_where_they_are(bad: float, batch: int) -> None:
+@each_engine
+def test_non_finite_angles_stay_where_they_are(engine: str, bad: float, batch: int) -> None:
     """Any slot, those of gates that the planner drops included, spoils its sequence from its step on, nothing else."""
     circuit = cells.crx_chain(4)
-    plan = _core.Plan(circuit._core)
+    plan = _core.Plan(circuit._core, engine)
     clean = np.random.default_rng(0).uniform(-3, 3, (batch, 5, circuit.n_angles))
     probs, final = _core.forward(plan, clean, None, 1)
     for slot in range(circuit.n_angles):

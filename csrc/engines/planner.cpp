@@ -5,15 +5,20 @@
 
 #include "engines/factor/kernel.hpp"
 #include "engines/pauli/kernel.hpp"
+#include "plan/budget.hpp"
 
 namespace qrnn {
 namespace {
 
-// Measured on an AVX2 core, float64: what a multiply-add takes in a batch of sequences, accesses included; and how much
-// longer where the state of the sequences that run side by side is larger than the second level of the cache.
-constexpr double pauli_seconds = 0.9e-10, factor_seconds = 0.7e-10, cache_bytes = 512e3, beyond_cache = 2.5;
+// Seconds on an AVX2 core of 3.4 GHz, float64, in a batch of sequences, accesses included. Only their ratios matter.
+constexpr double pauli_operation = 0.9e-10, draft_operation = 0.7e-10;
+constexpr double factor_operation = 0.6e-10, pass_start = 2e-8, gate_matrix = 1.2e-8, cholesky_operation = 2e-10,
+                 factor_step = 3e-7;
 
-double slowdown(double bytes) { return bytes > cache_bytes ? beyond_cache : 1; }
+// A draft's cost is known within this factor; where the engines are closer, the Pauli plan is made to count exactly.
+constexpr double draft_uncertainty = 4;
+
+int vector_lanes() { return pauli_kernels<double>().batch.lanes; }
 
 EngineCost pauli_cost(const PauliDraft& draft) {
     EngineCost cost{Engine::pauli, draft.cost, 0, 0, {}};
@@ -27,7 +32,7 @@ EngineCost pauli_cost(const PauliDraft& draft) {
         most = std::max(most, live);
     }
     cost.bytes = std::ldexp(8.0, 2 * most);
-    cost.seconds = pauli_seconds * cost.operations * slowdown(cost.bytes * pauli_kernels<double>().batch.lanes);
+    cost.seconds = draft_operation * draft.cost;
     return cost;
 }
 
@@ -35,8 +40,11 @@ EngineCost factor_cost(const FactorPlan& plan) {
     const FactorProgram& p = plan.program();
     EngineCost cost{Engine::factor, plan.operations(), 0, 0, plan.active_wires()};
     cost.bytes = 8.0 * static_cast<double>(factor_kernel<double>().workspace_size(p, false));
-    const double block = std::ldexp(16.0, p.step.n_wires) * (pauli_kernels<double>().batch.lanes);
-    cost.seconds = factor_seconds * cost.operations * slowdown(block);
+    const double columns = std::ldexp(1.0, p.n_memory), column_blocks = std::ceil(columns / vector_lanes());
+    int n_gates = 0;
+    for (int u = 0; u < p.step.n_unitaries; ++u) n_gates += p.step.unitaries[u].n_gates;
+    cost.seconds = factor_step + factor_operation * cost.operations + pass_start * column_blocks * p.step.n_passes +
+                   gate_matrix * n_gates + cholesky_operation * columns * columns * columns;
     return cost;
 }
 
@@ -47,15 +55,26 @@ std::string engine_name(Engine engine) { return engine == Engine::pauli ? "pauli
 Plan::Plan(const Circuit& circuit, std::optional<Engine> wish) {
     if (circuit.readout().empty())
         throw std::invalid_argument("the circuit measures nothing; call measure([...]) on at least one qubit");
+    costs_.reserve(2);
     PauliDraft draft(circuit);
-    auto factor = std::make_unique<FactorPlan>(circuit);
-    costs_ = {pauli_cost(draft), factor_cost(*factor)};
-    const Engine cheaper = costs_[0].seconds <= costs_[1].seconds ? Engine::pauli : Engine::factor;
-    if (wish.value_or(cheaper) == Engine::factor)
-        factor_ = std::move(factor);
+    costs_.push_back(pauli_cost(draft));
+    EngineCost& pauli = costs_[0];
+    const double factor_bytes = FactorPlan::estimated_bytes(circuit, vector_lanes());
+    const bool factor_fits = factor_bytes <= memory_limit();
+    if (wish == Engine::factor || (!wish && pauli.bytes * vector_lanes() > memory_limit()))
+        check_memory(factor_bytes, "one sequence of this circuit in the factor engine", "use fewer qubits");
+    if (factor_fits) {
+        factor_ = std::make_unique<FactorPlan>(circuit);
+        costs_.push_back(factor_cost(*factor_));
+        if (wish == Engine::factor || (!wish && pauli.seconds > draft_uncertainty * costs_[1].seconds)) return;
+    }
+    pauli_ = std::make_unique<PauliPlan>(circuit, std::move(draft), vector_lanes() * static_cast<int>(sizeof(double)));
+    pauli.operations = pauli_->operations();
+    pauli.seconds = pauli_operation * pauli.operations;
+    if (factor_fits && !wish && pauli.seconds > costs_[1].seconds)
+        pauli_.reset();
     else
-        pauli_ = std::make_unique<PauliPlan>(circuit, std::move(draft),
-                                             pauli_kernels<double>().batch.lanes * static_cast<int>(sizeof(double)));
+        factor_.reset();
 }
 
 int Plan::n_angles() const {

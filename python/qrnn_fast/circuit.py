@@ -14,6 +14,8 @@ from qrnn_fast._gates import GateMethods
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
+    from qrnn_fast.planning import Plan
+
 
 @dataclass(frozen=True)
 class Angle:
@@ -127,6 +129,12 @@ class Circuit(GateMethods):
         from qrnn_fast.drawing import draw
 
         return draw(self)
+
+    def plan(self) -> Plan:
+        """Which engine of the native backend runs the circuit, and what each would cost; print it."""
+        from qrnn_fast.planning import Plan
+
+        return Plan.of(self)
 
     def to_qiskit(self, steps: int = 1) -> QuantumCircuit:
         """The circuit of a sequence of `steps` steps as a Qiskit QuantumCircuit; see `qrnn_fast.qiskit_io`."""

@@ -206,7 +206,9 @@ void collect(const Shape& s, const VectorOf<Real>* sums, Real* rho) {
                 for (int64_t b = 0; b < tile; ++b, sums += 2) {
                     const int64_t row = i + a, col = k + b;
                     if (col > row) continue;
-                    const Real re = sum_of_lanes<Real>(sums[0]), im = row == col ? 0 : sum_of_lanes<Real>(sums[1]);
+                    const Real re = sum_of_lanes<Real>(sums[0]);
+                    // Zero on the diagonal, but for what is not a number.
+                    const Real im = row == col ? re - re : sum_of_lanes<Real>(sums[1]);
                     rho[row * s.stride + col] = rho[col * s.stride + row] = re;
                     rho[s.plane + row * s.stride + col] = im;
                     rho[s.plane + col * s.stride + row] = -im;

@@ -216,6 +216,14 @@ FactorPlan::FactorPlan(const Circuit& circuit) {
     view_.finish = finish_.view();
 }
 
+double FactorPlan::estimated_bytes(const Circuit& circuit, int lanes) {
+    const WireCircuit wires = wire_circuit(circuit);
+    const double rows = std::ldexp(1.0, wires.n_wires),
+                 columns = std::ldexp(1.0, static_cast<int>(wires.memory_in.size()));
+    const double blocks = 4 * 2 * rows, sums = columns * columns, densities = 4 * 2 * columns * columns / lanes;
+    return 8.0 * lanes * (blocks + sums + densities) + 16 * rows;
+}
+
 double FactorPlan::contraction_operations() const { return std::ldexp(2.0, view_.step.n_wires + 2 * view_.n_memory); }
 
 }  // namespace qrnn

@@ -18,6 +18,9 @@ namespace qrnn {
 class FactorPlan {
   public:
     explicit FactorPlan(const Circuit& circuit);
+
+    // Bytes of one sequence's columns and matrices, roughly, and those of the plan's tables; told without making them.
+    static double estimated_bytes(const Circuit& circuit, int lanes);
     FactorPlan(const FactorPlan&) = delete;
     FactorPlan& operator=(const FactorPlan&) = delete;
 

@@ -141,13 +141,14 @@ void run_stage(const FactorStage& stage, const StepMatrices<Real> m, int n_outco
     collect<Real>(w.shape, w.sums, w.rho);
 }
 
-// Rounding must not let the trace drift over thousands of steps.
+// Rounding must not let the trace drift over thousands of steps. Returns the factor, which the outcomes take as well.
 template <class Real>
-void restore_trace(const Workspace<Real>& w) {
+Real restore_trace(const Workspace<Real>& w) {
     const Real now = trace<Real>(w.shape, w.rho);
-    if (!(w.status[0] >= 0) || !(now > 0)) return;
+    if (!(w.status[0] >= 0) || !(now > 0)) return 1;
     const Real factor = w.status[1] / now;
     for (int64_t i = 0; i < 2 * w.shape.plane; ++i) w.rho[i] *= factor;
+    return factor;
 }
 
 template <class Real>
@@ -164,13 +165,13 @@ void forward(const FactorGroup<Real>& g, int64_t first, int64_t last) {
         if (g.kept)
             for (int64_t i = 0; i < 2 * w.shape.plane; ++i) g.kept[t * 2 * w.shape.plane + i] = w.rho[i];
         run_stage<Real>(p.step, {w.matrices, lane}, n_outcomes, w);
-        restore_trace<Real>(w);
+        const Real factor = restore_trace<Real>(w);
         if (!(poison[lane] == 0))
             for (int64_t i = 0; i < 2 * w.shape.plane; ++i) w.rho[i] += poison[lane];
         refactor<Real>(w);
         if (g.probabilities)
             for (int j = 0; j < n_outcomes; ++j)
-                g.probabilities[t * n_outcomes + j] = sum_of_lanes<Real>(w.outcome[j]) + poison[lane];
+                g.probabilities[t * n_outcomes + j] = factor * sum_of_lanes<Real>(w.outcome[j]) + poison[lane];
     }
 }
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 
+ENGINES = ("auto", "pauli", "factor")
+
 
 @dataclass(frozen=True)
 class Native:
@@ -19,13 +21,17 @@ class Native:
 
     Args:
         threads: number of threads; None follows `torch.get_num_threads()`. Results do not depend on it.
+        engine: "auto" for the one that is estimated to be faster (`Circuit.plan` tells), "pauli" (Pauli coefficients of
+            the memory, for circuits whose readout qubits live shortly), or "factor" (columns of amplitudes, for those
+            that keep all qubits). They agree to rounding.
 
     Raises:
-        ValueError: `threads` is below 1.
+        ValueError: `threads` is below 1, or the engine is unknown.
         TypeError: `threads` is neither None nor an integer.
     """
 
     threads: int | None = None
+    engine: str = "auto"
     name: ClassVar[str] = "native"
 
     def __post_init__(self) -> None:
@@ -33,6 +39,8 @@ class Native:
             raise TypeError(f"threads must be None or an integer, got {self.threads!r}")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}; None follows torch.get_num_threads()")
+        if self.engine not in ENGINES:
+            raise ValueError(f"unknown engine {self.engine!r}; accepted: {', '.join(map(repr, ENGINES))}")
 
     def run(
         self, circuit: Circuit, angles: Tensor, memory: Tensor | None, *, shots: int | None = None, seed: int = 0
@@ -59,7 +67,7 @@ class Native:
                 f"the native backend computes exact probabilities, got shots={shots}; to sample, use "
                 f"backend=qf.backends.Aer(shots={shots})"
             )
-        probs, final = _core.forward(_plan(circuit), _array(angles), _pairs(memory), self._n_threads())
+        probs, final = _core.forward(_plan(circuit, self.engine), _array(angles), _pairs(memory), self._n_threads())
         return torch.from_numpy(probs), _memory(final)
 
     def vjp(
@@ -83,7 +91,12 @@ class Native:
             Its gradients by the angles (B, T, A) and by the initial memory (B, 2^m, 2^m).
         """
         grad_angles, grad_initial = _core.backward(
-            _plan(circuit), _array(angles), _pairs(memory), _array(grad_probs), _pairs(grad_memory), self._n_threads()
+            _plan(circuit, self.engine),
+            _array(angles),
+            _pairs(memory),
+            _array(grad_probs),
+            _pairs(grad_memory),
+            self._n_threads(),
         )
         return torch.from_numpy(grad_angles), _memory(grad_initial)
 
@@ -91,13 +104,13 @@ class Native:
         return torch.get_num_threads() if self.threads is None else self.threads
 
 
-def _plan(circuit: Circuit) -> _core.Plan:
-    return _compile(circuit.to_string())
+def _plan(circuit: Circuit, engine: str) -> _core.Plan:
+    return _compile(circuit.to_string(), engine)
 
 
 @lru_cache(maxsize=128)
-def _compile(text: str) -> _core.Plan:
-    return _core.Plan(Circuit.from_string(text)._core)
+def _compile(text: str, engine: str) -> _core.Plan:
+    return _core.Plan(Circuit.from_string(text)._core, engine)
 
 
 def _array(tensor: Tensor) -> Any:
