@@ -102,6 +102,23 @@ def test_two_pieces_make_a_whole(engine: str) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_threads_that_share_a_sequence_give_the_same_bits(batch: int) -> None:
+    circuit = echo_state(8)
+    rng = np.random.default_rng(0)
+    angles, weights = rng.uniform(-3, 3, (batch, 9, circuit.n_angles)), rng.normal(size=(batch, 9, 16))
+    memory = hermitian_of_trace_one(rng, batch, 16)
+    plan = _core.Plan(circuit._core, "factor")
+    for start in (None, memory):
+        runs = [
+            [*_core.forward(plan, angles, start, n), *_core.backward(plan, angles, start, weights, None, n)]
+            for n in (1, 2, 7)
+        ]
+        for other in runs[1:]:
+            for got, want in zip(other, runs[0], strict=True):
+                np.testing.assert_array_equal(got, want)
+
+
 def test_each_circuit_gets_its_engine() -> None:
     assert cells.crx_chain(8).plan().engine == "pauli"
     assert echo_state(8).plan().engine == "factor"

@@ -8,6 +8,14 @@
 
 namespace qrnn {
 
+// Runs task(context, i, worker) for i = 0 .. n - 1 on several threads, each with a worker number of its own below
+// `workers`.
+struct Team {
+    using Task = void (*)(void* context, int i, int worker);
+    int workers;
+    void (*run)(const Team&, int n, Task task, void* context);
+};
+
 // Arrays of the caller are row-major: angles (sequence, step, slot), probabilities (sequence, step, outcome), memory
 // (sequence, row, column, real and imaginary part).
 template <class Program, class Real>
@@ -19,12 +27,14 @@ struct Group {
     const Real* angles;
     Real* probabilities;  // may be null in the adjoint pass
     Real* kept;           // kept_size() numbers per step where an adjoint pass will follow, else null
+    Team team;            // for kernels that can share a group's work; else of one worker
 };
 
 template <class Program, class Real>
 struct Kernel {
     int lanes;
-    std::int64_t (*workspace_size)(const Program&, bool adjoint);
+    bool takes_teams;
+    std::int64_t (*workspace_size)(const Program&, bool adjoint, int workers);
     std::int64_t (*kept_size)(const Program&);
 
     // Sets the state from density matrices, or to |0..0> where `memory` is null.

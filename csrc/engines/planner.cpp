@@ -39,7 +39,7 @@ EngineCost pauli_cost(const PauliDraft& draft) {
 EngineCost factor_cost(const FactorPlan& plan) {
     const FactorProgram& p = plan.program();
     EngineCost cost{Engine::factor, plan.operations(), 0, 0, plan.active_wires()};
-    cost.bytes = 8.0 * static_cast<double>(factor_kernel<double>().workspace_size(p, false));
+    cost.bytes = 8.0 * static_cast<double>(factor_kernel<double>().workspace_size(p, false, 1));
     const double columns = std::ldexp(1.0, p.n_memory), column_blocks = std::ceil(columns / vector_lanes());
     int n_gates = 0;
     for (int u = 0; u < p.step.n_unitaries; ++u) n_gates += p.step.unitaries[u].n_gates;

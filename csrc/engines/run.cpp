@@ -58,6 +58,12 @@ void for_each_slot(int threads, F f) {
     }
 }
 
+void run_team(const Team& team, int n, Team::Task task, void* context) {
+    for_each_slot(team.workers, [&](int worker) {
+        for (int i = worker; i < n; i += team.workers) task(context, i, worker);
+    });
+}
+
 template <class Real>
 class AlignedArray {
   public:
@@ -76,14 +82,17 @@ class AlignedArray {
 // second, and, where even one group per thread lasts longer, slices of steps.
 struct Slicing {
     std::int64_t n_groups, groups_at_once, steps_at_once;
-    int slots;
+    int slots;    // groups that run at the same time
+    int workers;  // threads that share a group's work
 
     template <class AnyPlan>
-    Slicing(const AnyPlan& plan, std::int64_t n_sequences, std::int64_t n_steps, int lanes, int threads,
-            double passes) {
+    Slicing(const AnyPlan& plan, std::int64_t n_sequences, std::int64_t n_steps, int lanes, bool takes_teams,
+            int threads, double passes) {
         constexpr double slice_ns = 1e8, ns_per_operation = 1.0;  // of a lane vector, on the slow side
         n_groups = (n_sequences + lanes - 1) / lanes;
-        slots = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, n_groups)));
+        const bool teams = takes_teams && 2 * n_groups <= threads;
+        workers = teams ? threads : 1;
+        slots = teams ? 1 : static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, n_groups)));
         const double step_ns = ns_per_operation * passes * (plan.operations() + 100);
         steps_at_once = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(slice_ns / step_ns, 1e15)));
         const std::int64_t rounds = steps_at_once / std::max<std::int64_t>(1, n_steps);
@@ -104,10 +113,11 @@ const FactorKernel<Real>& kernel_for(const FactorPlan&, std::int64_t) {
 }
 
 template <class AnyPlan, class Real>
-auto make_group(const AnyPlan& plan, const Batch<Real>& batch, int lanes, std::int64_t group) {
+auto make_group(const AnyPlan& plan, const Batch<Real>& batch, int lanes, int workers, std::int64_t group) {
     Group<std::remove_cvref_t<decltype(plan.program())>, Real> g{};
     g.program = &plan.program();
     g.n_steps = batch.n_steps;
+    g.team = {workers, run_team};
     g.n_sequences = static_cast<std::int32_t>(std::min<std::int64_t>(lanes, batch.n_sequences - group * lanes));
     g.angles = batch.angles + group * lanes * batch.n_steps * plan.n_angles();
     return g;
@@ -119,8 +129,8 @@ template <class AnyPlan, class Real>
 void run_forward(const AnyPlan& plan, const Batch<Real>& batch, int threads, Real* probabilities, Real* memory_out,
                  const Poll& poll) {
     const auto& kernel = kernel_for<Real>(plan, batch.n_sequences);
-    const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 1);
-    const std::int64_t workspace = kernel.workspace_size(plan.program(), false);
+    const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, kernel.takes_teams, threads, 1);
+    const std::int64_t workspace = kernel.workspace_size(plan.program(), false, slicing.workers);
     check_memory(static_cast<double>(workspace) * slicing.slots * sizeof(Real), "the state of the sequences in flight",
                  "use fewer threads, or a circuit with fewer active qubits");
     AlignedArray<Real> workspaces(workspace * slicing.slots);
@@ -133,7 +143,7 @@ void run_forward(const AnyPlan& plan, const Batch<Real>& batch, int threads, Rea
             const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
             for_each_slot(slicing.slots, [&](int slot) {
                 for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
-                    auto g = make_group(plan, batch, kernel.lanes, index);
+                    auto g = make_group(plan, batch, kernel.lanes, slicing.workers, index);
                     const std::int64_t sequence = index * kernel.lanes;
                     g.workspace = workspaces.get() + slot * workspace;
                     g.probabilities = probabilities + sequence * batch.n_steps * outcomes;
@@ -152,8 +162,8 @@ template <class AnyPlan, class Real>
 void run_adjoint(const AnyPlan& plan, const Batch<Real>& batch, int threads, const Real* grad_probabilities,
                  const Real* grad_memory_out, Real* grad_angles, Real* grad_memory, const Poll& poll) {
     const auto& kernel = kernel_for<Real>(plan, batch.n_sequences);
-    const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, threads, 4);
-    const std::int64_t workspace = kernel.workspace_size(plan.program(), true);
+    const Slicing slicing(plan, batch.n_sequences, batch.n_steps, kernel.lanes, kernel.takes_teams, threads, 4);
+    const std::int64_t workspace = kernel.workspace_size(plan.program(), true, slicing.workers);
     const std::int64_t kept = kernel.kept_size(plan.program()) * std::max<std::int64_t>(1, batch.n_steps);
     check_memory(static_cast<double>(workspace + kept) * slicing.slots * sizeof(Real),
                  "the adjoint pass, which keeps one memory per step,",
@@ -171,7 +181,7 @@ void run_adjoint(const AnyPlan& plan, const Batch<Real>& batch, int threads, con
             const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
             for_each_slot(slicing.slots, [&](int slot) {
                 for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
-                    auto g = make_group(plan, batch, kernel.lanes, index);
+                    auto g = make_group(plan, batch, kernel.lanes, slicing.workers, index);
                     const std::int64_t sequence = index * kernel.lanes;
                     g.workspace = workspaces.get() + slot * workspace;
                     g.kept = keeps.get() + slot * kept;

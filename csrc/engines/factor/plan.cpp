@@ -220,7 +220,7 @@ double FactorPlan::estimated_bytes(const Circuit& circuit, int lanes) {
     const WireCircuit wires = wire_circuit(circuit);
     const double rows = std::ldexp(1.0, wires.n_wires),
                  columns = std::ldexp(1.0, static_cast<int>(wires.memory_in.size()));
-    const double blocks = 4 * 2 * rows, sums = columns * columns, densities = 4 * 2 * columns * columns / lanes;
+    const double blocks = 4 * 2 * rows, sums = columns * columns, densities = 12 * 2 * columns * columns / lanes;
     return 8.0 * lanes * (blocks + sums + densities) + 16 * rows;
 }
 

@@ -39,7 +39,7 @@ struct Workspace {
 };
 
 template <class Real>
-int64_t workspace_size(const PauliProgram& p, bool adjoint) {
+int64_t workspace_size(const PauliProgram& p, bool adjoint, int) {
     return Workspace<Real>(p, nullptr, adjoint).size * Lanes<Real>::n;
 }
 
@@ -188,8 +188,8 @@ void adjoint_finish(const PauliGroup<Real>& g, Real* grad_memory) {
 
 template <class Real>
 constexpr PauliKernel<Real> make_kernel() {
-    return {Lanes<Real>::n, workspace_size<Real>, kept_size<Real>, begin<Real>,         forward<Real>,
-            finish<Real>,   adjoint_begin<Real>,  adjoint<Real>,   adjoint_finish<Real>};
+    return {Lanes<Real>::n, false,        workspace_size<Real>, kept_size<Real>, begin<Real>,
+            forward<Real>,  finish<Real>, adjoint_begin<Real>,  adjoint<Real>,   adjoint_finish<Real>};
 }
 
 }  // namespace batch

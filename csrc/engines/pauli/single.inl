@@ -47,7 +47,7 @@ struct Workspace {
 };
 
 template <class Real>
-int64_t workspace_size(const PauliProgram& p, bool adjoint) {
+int64_t workspace_size(const PauliProgram& p, bool adjoint, int) {
     return Workspace<Real>(p, nullptr, adjoint).size;
 }
 
@@ -220,6 +220,7 @@ void adjoint_finish(const PauliGroup<Real>& g, Real* grad_memory) {
 template <class Real>
 constexpr PauliKernel<Real> make_kernel() {
     return {1,
+            false,
             workspace_size<Real>,
             kept_size<Real>,
             begin<Real>,
