@@ -158,13 +158,14 @@ def info(
     qubits: Annotated[int, typer.Option(help="Number of qubits.")] = 8,
     repeats: Annotated[int, typer.Option(help="Repeats of the gates within a step.")] = 1,
 ) -> None:
-    """Show the versions, a circuit, and what one update costs by each gradient method."""
+    """Show the versions, a circuit, its engine, and what one update costs by each gradient method."""
     console = make_console()
     for name, value in runs.versions().items():
         console.print(f"{name:12} {value}", highlight=False)
     settings = Settings(cell=cell, qubits=qubits, repeats=repeats)
     circuit = make_circuit(settings)
     console.print(f"\n{cell}: {circuit!r}, {circuit.n_angles} angles", highlight=False)
+    console.print(f"\n{circuit.plan()}\n", highlight=False)
     for gradient in GRADIENTS:
         settings = dataclasses.replace(settings, gradient=gradient)
         count = evaluations_per_sequence(settings, circuit)

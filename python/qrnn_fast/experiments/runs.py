@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from qrnn_fast import _core
 from qrnn_fast.experiments.data import Task, make_task
 from qrnn_fast.experiments.errors import Errors
 from qrnn_fast.experiments.evaluate import baseline_errors, model_errors, protocols
@@ -35,6 +36,7 @@ def versions() -> dict[str, str]:
         "machine": platform.machine(),
         "processors": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
+        "vectors": _core.instruction_set(),
     }
 
 
