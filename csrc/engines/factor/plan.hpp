@@ -7,11 +7,11 @@
 // multiply-adds for the sum over N wires.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "circuit/circuit.hpp"
-#include "engines/factor/blocks.hpp"
-#include "engines/factor/program.hpp"
+#include "engines/factor/stage.hpp"
 
 namespace qrnn {
 
@@ -19,47 +19,22 @@ class FactorPlan {
   public:
     explicit FactorPlan(const Circuit& circuit);
 
-    // Bytes of one sequence's columns and matrices, roughly, and those of the plan's tables; told without making them.
+    // Bytes of one sequence's columns and matrices, roughly, and of the plan's tables; told without making them.
     static double estimated_bytes(const Circuit& circuit, int lanes);
-    FactorPlan(const FactorPlan&) = delete;
-    FactorPlan& operator=(const FactorPlan&) = delete;
 
     const FactorProgram& program() const { return view_; }
     int n_angles() const { return view_.n_angles; }
     int n_memory() const { return view_.n_memory; }
     int n_outcome() const { return view_.n_outcome; }
 
-    // Real multiply-adds of one step and sequence: of the passes, and of the sum over the wires that are not carried.
-    double pass_operations() const { return pass_operations_; }
-    double contraction_operations() const;
-    double operations() const { return pass_operations() + contraction_operations(); }
+    // Real multiply-adds of one step and sequence: of the passes and of the sum over the wires that are not carried.
+    double operations() const;
 
     // By pass: the number of wires that exist when it has run.
-    const std::vector<int>& active_wires() const { return active_; }
+    const std::vector<int>& active_wires() const { return step_->active(); }
 
   private:
-    struct Stage {
-        std::vector<FactorTrig> trigs;
-        std::vector<FactorEntry> entries;
-        std::vector<GeneratorEntry> generators;
-        std::vector<FactorGate> gates;
-        std::vector<FactorUnitary> unitaries;
-        std::vector<FactorPass> passes;
-        std::vector<std::int64_t> memory_rows, environment;
-        std::vector<std::int32_t> outcomes;
-        int n_entries = 0, n_wires = 0;
-
-        int trig(const WireGate& gate, double frequency);
-        void add_gate(const WireGate& gate, const UnitaryBlock& block);
-        FactorStage view() const;
-    };
-    Stage compile(const std::vector<UnitaryBlock>& blocks, int n_wires, const std::vector<int>& memory_in,
-                  const std::vector<int>& memory_out, const std::vector<int>& outcome, std::vector<int>* active,
-                  double* operations) const;
-
-    Stage step_, finish_;
-    std::vector<int> active_;
-    double pass_operations_ = 0;
+    std::unique_ptr<StageTables> step_, finish_;
     FactorProgram view_{};
 };
 

@@ -1,0 +1,185 @@
+#include "engines/factor/stage.hpp"
+
+#include <algorithm>
+
+namespace qrnn {
+namespace {
+
+std::int32_t count(size_t n) { return static_cast<std::int32_t>(n); }
+
+// A gate's matrix over the indices of a block: calls f(row, col, own row, own col) wherever the other wire's bit is
+// kept.
+template <class F>
+void for_each_embedded(const WireGate& gate, const UnitaryBlock& block, F f) {
+    int own = 0;
+    std::vector<int> at;
+    for (int w : gate.wires) {
+        at.push_back(static_cast<int>(std::find(block.wires.begin(), block.wires.end(), w) - block.wires.begin()));
+        own |= 1 << at.back();
+    }
+    const auto local = [&](int index) {
+        int found = 0;
+        for (size_t j = 0; j < at.size(); ++j) found |= (index >> at[j] & 1) << j;
+        return found;
+    };
+    for (int row = 0; row < block.dim(); ++row)
+        for (int col = 0; col < block.dim(); ++col)
+            if ((row & ~own) == (col & ~own)) f(row, col, local(row), local(col));
+}
+
+void set(double* pair, std::complex<double> z) {
+    pair[0] = z.real();
+    pair[1] = z.imag();
+}
+
+FactorPass::Kind kind_of(const BlockPart& part) {
+    switch (part.kind) {
+        case BlockPart::Kind::real:
+            return FactorPass::real;
+        case BlockPart::Kind::cross:
+            return FactorPass::cross;
+        case BlockPart::Kind::general:
+            break;
+    }
+    return FactorPass::general;
+}
+
+}  // namespace
+
+StageTables::StageTables(const std::vector<UnitaryBlock>& blocks, int n_wires, const std::vector<int>& memory_in,
+                         const std::vector<int>& memory_out, const std::vector<int>& outcome)
+    : bit_of_(n_wires, -1) {
+    for (int w : memory_in) bit_of_[w] = n_active_++;
+    for (const UnitaryBlock& block : blocks) add_block(block);
+    sum_over(memory_out, outcome);
+    view_ = {n_active_,           trigs_.data(),       count(trigs_.size()),  entries_.data(),
+             generators_.data(),  gates_.data(),       unitaries_.data(),     count(unitaries_.size()),
+             n_matrix_entries_,   passes_.data(),      count(passes_.size()), count(environment_.size()),
+             memory_rows_.data(), environment_.data(), outcomes_.data()};
+}
+
+void StageTables::add_block(const UnitaryBlock& block) {
+    const int matrix = n_matrix_entries_;
+    unitaries_.push_back({block.dim(), matrix, count(gates_.size()), count(block.gates.size())});
+    n_matrix_entries_ += block.dim() * block.dim();
+    for (const WireGate& gate : block.gates) add_gate(gate, block);
+
+    const int n_before = n_active_;
+    std::vector<char> is_new;
+    std::vector<int> existing_bits;
+    for (int w : block.wires) {
+        is_new.push_back(bit_of_[w] < 0);
+        if (is_new.back())
+            bit_of_[w] = n_active_++;
+        else
+            existing_bits.push_back(bit_of_[w]);
+    }
+    std::sort(existing_bits.begin(), existing_bits.end());
+    for (const BlockPart& part : block_parts(block, is_new)) add_pass(block, part, matrix, existing_bits, n_before);
+}
+
+void StageTables::add_gate(const WireGate& gate, const UnitaryBlock& block) {
+    UnitaryPolynomial p = unitary_polynomial(*gate.factor);
+    const bool fixed = gate.angle.slot < 0;
+    if (fixed) {
+        Factor factor = *gate.factor;
+        factor.fixed = gate.angle.offset;
+        p.sine = fixed_unitary(factor);
+        p.constant = p.cosine = {};
+        for (int i = 0; i < p.dim; ++i) p.cosine[5 * i] = 1;
+    }
+    FactorGate g{find_trig(gate, p.frequency),
+                 count(entries_.size()),
+                 0,
+                 count(generators_.size()),
+                 0,
+                 gate.angle.slot,
+                 gate.carried,
+                 gate.angle.scale};
+    for_each_embedded(gate, block, [&](int row, int col, int own_row, int own_col) {
+        const int i = 4 * own_row + own_col;
+        if (p.constant[i] != 0.0 || p.cosine[i] != 0.0 || p.sine[i] != 0.0) {
+            FactorEntry e{row, col, {}, {}, {}};
+            set(e.constant, p.constant[i]);
+            set(e.cosine, p.cosine[i]);
+            set(e.sine, p.sine[i]);
+            entries_.push_back(e);
+        }
+        if (!fixed && p.generator[i] != 0.0) {
+            GeneratorEntry e{row, col, {}};
+            set(e.value, p.generator[i]);
+            generators_.push_back(e);
+        }
+    });
+    g.n_entries = count(entries_.size()) - g.entries;
+    g.n_generator = count(generators_.size()) - g.generator;
+    gates_.push_back(g);
+}
+
+int StageTables::find_trig(const WireGate& gate, double frequency) {
+    FactorTrig t{gate.angle.slot, gate.carried, frequency * gate.angle.scale, frequency * gate.angle.offset};
+    if (gate.angle.slot < 0) {  // U = cosine * 1 + sine * (the gate), so that the first step can go without it
+        t.scale = 0;
+        t.offset = 1;
+    }
+    const auto same = std::find_if(trigs_.begin(), trigs_.end(), [&](const FactorTrig& other) {
+        return other.slot == t.slot && other.carried == t.carried && other.scale == t.scale && other.offset == t.offset;
+    });
+    if (same != trigs_.end()) return static_cast<int>(same - trigs_.begin());
+    trigs_.push_back(t);
+    return static_cast<int>(trigs_.size()) - 1;
+}
+
+void StageTables::add_pass(const UnitaryBlock& block, const BlockPart& part, int matrix,
+                           const std::vector<int>& existing_bits, int n_before) {
+    const auto row_of = [&](int local) {
+        std::int64_t row = 0;
+        for (size_t j = 0; j < block.wires.size(); ++j) row |= std::int64_t{local >> j & 1} << bit_of_[block.wires[j]];
+        return row;
+    };
+    FactorPass pass{};
+    pass.kind = kind_of(part);
+    pass.n_in = count(part.in.size());
+    pass.n_out = count(part.out.size());
+    pass.n_groups = std::int64_t{1} << (n_before - static_cast<int>(existing_bits.size()));
+    pass.spread[0] = pass.spread[1] = FactorPass::no_spread;
+    std::copy(existing_bits.begin(), existing_bits.end(), pass.spread);
+    for (int k = 0; k < pass.n_in; ++k) pass.in[k] = row_of(part.in[k]);
+    for (int k = 0; k < pass.n_out; ++k) pass.out[k] = row_of(part.out[k]);
+    for (int r = 0; r < pass.n_out; ++r)
+        for (int c = 0; c < pass.n_in; ++c)
+            pass.entry[pass.n_in * r + c] = matrix + block.dim() * part.out[r] + part.in[c];
+    passes_.push_back(pass);
+    active_.push_back(n_active_);
+    operations_ += static_cast<double>(pass.n_groups) * multiply_adds(part);
+}
+
+void StageTables::sum_over(const std::vector<int>& memory_out, const std::vector<int>& outcome) {
+    std::vector<char> summed(n_active_, 1);
+    for (int w : memory_out)
+        if (bit_of_[w] >= 0) summed[bit_of_[w]] = 0;
+    std::vector<int> summed_bits;
+    for (int bit = 0; bit < n_active_; ++bit)
+        if (summed[bit]) summed_bits.push_back(bit);
+
+    for (std::int64_t i = 0; i < std::int64_t{1} << memory_out.size(); ++i) {
+        std::int64_t row = 0;
+        for (size_t k = 0; k < memory_out.size() && row >= 0; ++k) {
+            if (!(i >> k & 1)) continue;
+            const int bit = bit_of_[memory_out[k]];
+            row = bit < 0 ? -1 : row | std::int64_t{1} << bit;  // a wire that no gate has touched is |0>
+        }
+        memory_rows_.push_back(row);
+    }
+    for (std::int64_t e = 0; e < std::int64_t{1} << summed_bits.size(); ++e) {
+        std::int64_t row = 0;
+        for (size_t k = 0; k < summed_bits.size(); ++k) row |= (e >> k & 1) << summed_bits[k];
+        std::int32_t read = 0;
+        for (size_t b = 0; b < outcome.size(); ++b)
+            if (bit_of_[outcome[b]] >= 0) read |= static_cast<std::int32_t>(row >> bit_of_[outcome[b]] & 1) << b;
+        environment_.push_back(row);
+        outcomes_.push_back(read);
+    }
+}
+
+}  // namespace qrnn
