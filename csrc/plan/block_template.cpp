@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "plan/block_form.hpp"
+
 namespace qrnn {
 namespace {
 
@@ -126,7 +128,7 @@ class TemplateBuilder {
     }
 
     void add_block(const std::vector<const Row*>& rows, const std::vector<int>& cols, bool accumulate) {
-        BlockTemplate block{{}, cols, accumulate, 0, {}};
+        BlockTemplate block{BlockForm::dense, {}, cols, accumulate, 0, {}};
         for (const Row* row : rows) {
             block.rows.push_back(row->index);
             for (int col : cols) {
@@ -161,8 +163,10 @@ class TemplateBuilder {
 }  // namespace
 
 OpTemplate make_template(const Superop& op, const std::vector<int>& row_labels, const std::vector<char>& row_active,
-                         const std::vector<char>& col_active) {
-    return TemplateBuilder(op, row_labels, row_active, col_active).build();
+                         const std::vector<char>& col_active, Expressions& expressions) {
+    OpTemplate made = TemplateBuilder(op, row_labels, row_active, col_active).build();
+    for (BlockTemplate& block : made.blocks) find_form(block, expressions);
+    return made;
 }
 
 }  // namespace qrnn

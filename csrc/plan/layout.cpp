@@ -168,7 +168,7 @@ class LayoutBuilder {
             std::vector<char> row_active(out.size()), col_active(in.size());
             for (size_t row = 0; row < out.size(); ++row) row_active[row] = pattern[row] == '1';
             for (size_t col = 0; col < in.size(); ++col) col_active[col] = pattern[out.size() + col] == '1';
-            const OpTemplate made = make_template(op, labels, row_active, col_active);
+            const OpTemplate made = make_template(op, labels, row_active, col_active, program_.expressions);
             for (const Context& context : contexts)
                 for (const Alias& alias : made.aliases) {
                     next_place[context.after + out[alias.row]] = place_[context.before + in[alias.col]];
@@ -222,7 +222,7 @@ class LayoutBuilder {
     size_t pending_work(Work::Phase phase, const BlockTemplate& block, size_t after) {
         for (size_t i = after; i < pending_.size(); ++i) {
             const Work& w = pending_[i];
-            if (w.phase == phase && w.block.rows.size() == block.rows.size() &&
+            if (w.phase == phase && w.block.form == block.form && w.block.rows.size() == block.rows.size() &&
                 w.block.cols.size() == block.cols.size() && w.block.accumulate == block.accumulate &&
                 w.block.adjoint_accumulate == block.adjoint_accumulate && w.block.coefficients == block.coefficients)
                 return i;
@@ -244,7 +244,7 @@ class LayoutBuilder {
         pending_.clear();
     }
 
-    static BlockTemplate copy_block() { return {{0}, {0}, false, 0, {Expressions::constant(1)}}; }
+    static BlockTemplate copy_block() { return {BlockForm::dense, {0}, {0}, false, 0, {Expressions::constant(1)}}; }
 
     // Places of the memory are never handed to anything else: they hold it again at the end of the step.
     std::int32_t n_memory_places() const { return std::int32_t{1} << 2 * program_.memory_in.size(); }
@@ -275,6 +275,7 @@ class LayoutBuilder {
             LaidOutBlock laid{};
             laid.coefficients = block.coefficients;
             Block& b = laid.block;
+            b.form = block.form;
             b.rows = static_cast<std::int32_t>(block.rows.size());
             b.cols = static_cast<std::int32_t>(block.cols.size());
             b.accumulate = block.accumulate;
@@ -331,7 +332,7 @@ class LayoutBuilder {
         emit(result_.restore, copy_block(), back);
     }
 
-    const WireProgram& program_;
+    WireProgram& program_;
     bool wants_outcomes_;
     std::vector<Stage> stages_;
     double table_bytes_ = 0;

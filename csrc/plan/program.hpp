@@ -9,12 +9,18 @@
 
 namespace qrnn {
 
-// y = C x with a dense matrix of at most 4 x 4, for every column of a list.
+// How a block's matrix is given. A turn is [[a, b], [-b, a]]. A twin turn is [[P, Q], [Q, P]] with turns P and Q: the
+// turn (P + Q) / 2 of sums x_0 + x_2, x_1 + x_3 and the turn (P - Q) / 2 of differences, of which sums and differences
+// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign.
+enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn };
+
+// y = C x with a matrix of at most 4 x 4, for every column of a list.
 struct Block {
+    BlockForm form;
     std::int32_t rows, cols;
     std::int32_t accumulate;          // forward: y += C x instead
     std::int32_t adjoint_accumulate;  // bit c set: the adjoint of input c is added to what its place holds
-    std::int32_t coefficient[16];     // [4 * row + col]: register
+    std::int32_t coefficient[16];     // registers; dense: of [4 * row + col]; else (a, b) of each turn
     std::int32_t in[4], out[4];       // places of the inputs and outputs relative to the column's two offsets
     std::int32_t n_columns;
     std::int32_t columns;  // first of n_columns pairs (input offset, output offset) in the offset list

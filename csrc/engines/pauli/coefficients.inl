@@ -45,17 +45,19 @@ void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorO
 template <class Real>
 VectorOf<Real> trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg) {
     using V = VectorOf<Real>;
-    using Bits = typename Lanes<Real>::Bits;
-    constexpr Real limit = SinCos<Real>::limit;
-    Bits large{};
+    constexpr Real limit = SinCos<Real>::limit, two_over_pi = SinCos<Real>::two_over_pi, round = SinCos<Real>::round;
+    V highest{}, lowest{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
-        const V x = angles[t.slot] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
-        sincos<Real>(x, reg[t.sine], reg[t.sine + 1]);
-        large |= (Bits)((x > limit) | (x < -limit));
+        const Real scale = static_cast<Real>(t.scale), offset = static_cast<Real>(t.offset);
+        const V angle = angles[t.slot], x = angle * scale + offset;
+        const V shifted = angle * (scale * two_over_pi) + (offset * two_over_pi + round);
+        sincos<Real>(x, shifted, reg[t.sine], reg[t.sine + 1]);
+        highest = x > highest ? x : highest;
+        lowest = x < lowest ? x : lowest;
     }
     bool any_large = false;
-    for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || large[l] != 0;
+    for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || highest[l] > limit || lowest[l] < -limit;
     if (any_large)
         for (int i = 0; i < p.n_trigs; ++i) {
             const Trig& t = p.trigs[i];
