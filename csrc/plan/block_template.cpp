@@ -25,7 +25,10 @@ class TemplateBuilder {
 
     OpTemplate build() {
         find_aliases();
-        for (const std::vector<int>& component : components()) add_component(component);
+        for (const std::vector<int>& component : components()) {
+            add_component(component);
+            ++n_components_;
+        }
         mark_adjoints();
         return std::move(result_);
     }
@@ -128,7 +131,7 @@ class TemplateBuilder {
     }
 
     void add_block(const std::vector<const Row*>& rows, const std::vector<int>& cols, bool accumulate) {
-        BlockTemplate block{BlockForm::dense, {}, cols, accumulate, 0, {}};
+        BlockTemplate block{BlockForm::dense, n_components_, {}, cols, accumulate, 0, {}};
         for (const Row* row : rows) {
             block.rows.push_back(row->index);
             for (int col : cols) {
@@ -157,6 +160,7 @@ class TemplateBuilder {
     const Superop& op_;
     const std::vector<int>& row_labels_;
     std::vector<Row> rows_;
+    int n_components_ = 0;
     OpTemplate result_;
 };
 

@@ -12,6 +12,7 @@ namespace qrnn {
 
 struct BlockTemplate {
     BlockForm form;
+    int component;                // blocks of different components share no columns
     std::vector<int> rows, cols;  // local indices
     bool accumulate;
     int adjoint_accumulate;

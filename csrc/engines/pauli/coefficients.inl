@@ -17,19 +17,17 @@ void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
     }
 }
 
+// Last instruction first.
 template <class Real, int N, int mask>
-void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
-    for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
+void segment_adjoint(const int32_t* o, int n, int constants, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+    for (o += n * (1 + 2 * N); n > 0; --n) {
+        o -= 1 + 2 * N;
         const VectorOf<Real> g = *moved<1>(grad, o[0]);
         for (int t = 0; t < N; ++t) {
             const int32_t a = o[1 + 2 * t], b = o[2 + 2 * t];
-            if (mask >> t & 1) {
-                *moved<1>(grad, a) -= g * *moved<1>(reg, b);
-                *moved<1>(grad, b) -= g * *moved<1>(reg, a);
-            } else {
-                *moved<1>(grad, a) += g * *moved<1>(reg, b);
-                *moved<1>(grad, b) += g * *moved<1>(reg, a);
-            }
+            const VectorOf<Real> signed_g = mask >> t & 1 ? -g : g;
+            if (!(constants >> t & 1)) *moved<1>(grad, a) += signed_g * *moved<1>(reg, b);
+            *moved<1>(grad, b) += signed_g * *moved<1>(reg, a);
         }
     }
 }
@@ -100,7 +98,7 @@ void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, Vect
         switch (16 * s.n_terms + s.sign_mask) {
 #define CASE(N, mask)                                                         \
     case 16 * N + mask:                                                       \
-        segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, reg, grad); \
+        segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, s.constant_mask, reg, grad); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
