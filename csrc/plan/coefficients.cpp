@@ -192,13 +192,28 @@ CoefficientCompiler::Shape CoefficientCompiler::shape_of(const Instruction& inst
     return shape;
 }
 
+// Carried numbers do not depend on those of the step before: what depends on these comes last.
+void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const {
+    std::vector<char> is_late(n_registers_, 0), done(n_registers_, 1);
+    for (std::int32_t k = 0; k < n_carried_; ++k) is_late[program.carried_in + k] = 1;
+    std::vector<const Instruction*> early, late;
+    for (const Instruction& instruction : instructions_) {
+        is_late[instruction.dst] = std::any_of(instruction.terms.begin(), instruction.terms.end(),
+                                               [&](const Term& t) { return is_late[t.a] || is_late[t.b]; });
+        (is_late[instruction.dst] ? late : early).push_back(&instruction);
+        done[instruction.dst] = 0;
+    }
+    emit_runs(program, early, done, vector_bytes);
+    program.n_early_segments = static_cast<std::int32_t>(program.segments.size());
+    emit_runs(program, late, done, vector_bytes);
+}
+
 // Instructions of one shape run in one loop. The runs are made as few as can be had by always choosing the shape of
 // which most instructions are ready, those included that get ready within the run.
-void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const {
+void CoefficientCompiler::emit_runs(CoefficientProgram& program, const std::vector<const Instruction*>& instructions,
+                                    std::vector<char>& done, std::int32_t vector_bytes) const {
     std::map<Shape, std::vector<const Instruction*>> waiting;
-    for (const Instruction& instruction : instructions_) waiting[shape_of(instruction)].push_back(&instruction);
-    std::vector<char> done(n_registers_, 1);
-    for (const Instruction& instruction : instructions_) done[instruction.dst] = 0;
+    for (const Instruction* instruction : instructions) waiting[shape_of(*instruction)].push_back(instruction);
     while (!waiting.empty()) {
         std::vector<const Instruction*> longest;
         for (const auto& [shape, list] : waiting) {

@@ -14,7 +14,7 @@ struct CoefficientProgram {
     std::vector<Trig> trigs;
     std::vector<Segment> segments;
     std::vector<std::int32_t> operands;
-    std::int32_t carried_in = 0, n_registers = 0;
+    std::int32_t carried_in = 0, n_registers = 0, n_early_segments = 0;
 };
 
 // Registers, in order: constants, sines and cosines, carried numbers, results.
@@ -53,6 +53,8 @@ class CoefficientCompiler {
     std::int32_t add_sum(std::vector<Term> terms);
     std::int32_t add_instruction(std::vector<Term> terms);
     void emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const;
+    void emit_runs(CoefficientProgram& program, const std::vector<const Instruction*>& instructions,
+                   std::vector<char>& done, std::int32_t vector_bytes) const;
     void emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run,
                   std::int32_t vector_bytes) const;
 

@@ -147,6 +147,7 @@ Plan::Plan(const Circuit& circuit, int vector_bytes) {
     v.n_constants = static_cast<std::int32_t>(coefficients_.constants.size());
     v.segments = coefficients_.segments.data();
     v.n_segments = static_cast<std::int32_t>(coefficients_.segments.size());
+    v.n_early_segments = coefficients_.n_early_segments;
     v.operands = coefficients_.operands.data();
     v.step = step_.view(none_, adjoint_clear_);
     v.restore = restore_.view(clear_, none_);

@@ -70,6 +70,7 @@ struct PauliProgram {
     std::int32_t n_constants;
     const Segment* segments;
     std::int32_t n_segments;
+    std::int32_t n_early_segments;  // the first of them: all that carried numbers are made of, and nothing made of them
     const std::int32_t* operands;  // in bytes
     BlockList step;                // memory to memory, leaving the outcome coefficients on its way
     BlockList restore;             // brings the memory back to places 0 .. 4^m - 1

@@ -75,8 +75,8 @@ VectorOf<Real> trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles
 }
 
 template <class Real>
-void segments_forward(const PauliProgram& p, VectorOf<Real>* reg) {
-    for (int i = 0; i < p.n_segments; ++i) {
+void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>* reg) {
+    for (int i = first; i < last; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
 #define CASE(N, mask)                                                   \
@@ -89,11 +89,10 @@ void segments_forward(const PauliProgram& p, VectorOf<Real>* reg) {
     }
 }
 
-// Adds to grad_angles; `grad` holds the adjoints of the coefficients, and afterwards those of all registers.
+// `grad` holds the adjoints of what is computed from the registers; those of what the segments read are added.
 template <class Real>
-void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, VectorOf<Real>* grad,
-                          VectorOf<Real>* grad_angles) {
-    for (int i = p.n_segments; i-- > 0;) {
+void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+    for (int i = last; i-- > first;) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
 #define CASE(N, mask)                                                         \
@@ -104,6 +103,13 @@ void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, Vect
 #undef CASE
         }
     }
+}
+
+// Sets grad_angles.
+template <class Real>
+void trigs_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, const VectorOf<Real>* grad,
+                   VectorOf<Real>* grad_angles) {
+    for (int i = 0; i < p.n_angles; ++i) grad_angles[i] = VectorOf<Real>{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
         grad_angles[t.slot] +=
