@@ -231,8 +231,40 @@ void CoefficientCompiler::emit_runs(CoefficientProgram& program, const std::vect
         const auto list = waiting.find(shape_of(*longest[0]));
         std::erase_if(list->second, [&](const Instruction* instruction) { return done[instruction->dst]; });
         if (list->second.empty()) waiting.erase(list);
-        emit_run(program, longest, vector_bytes);
+        emit_run(program, spread(std::move(longest)), vector_bytes);
     }
+}
+
+// The run in an order in which instructions that share registers lie apart: the adjoint adds to what a register's place
+// holds, and has to wait where that was written a moment ago. Looks a few instructions ahead.
+std::vector<const CoefficientCompiler::Instruction*> CoefficientCompiler::spread(std::vector<const Instruction*> run) const {
+    constexpr size_t ahead = 32;
+    std::vector<std::ptrdiff_t> touched(n_registers_, -static_cast<std::ptrdiff_t>(run.size()));
+    std::vector<char> waits(n_registers_, 0);
+    for (const Instruction* instruction : run) waits[instruction->dst] = 1;
+    for (size_t i = 0; i < run.size(); ++i) {
+        size_t best = i;
+        std::ptrdiff_t best_age = 0;
+        for (size_t j = i; j < std::min(run.size(), i + ahead); ++j) {
+            auto last = -static_cast<std::ptrdiff_t>(run.size());
+            bool ready = true;
+            for (const Term& t : run[j]->terms)
+                for (std::int32_t reg : {t.a, t.b}) {
+                    ready = ready && !waits[reg];
+                    if (reg >= static_cast<std::int32_t>(constants_.size())) last = std::max(last, touched[reg]);
+                }
+            const std::ptrdiff_t age = static_cast<std::ptrdiff_t>(i) - last;
+            if (ready && age > best_age) {
+                best = j;
+                best_age = age;
+            }
+        }
+        std::rotate(run.begin() + i, run.begin() + best, run.begin() + best + 1);
+        waits[run[i]->dst] = 0;
+        for (const Term& t : run[i]->terms) touched[t.a] = touched[t.b] = static_cast<std::ptrdiff_t>(i);
+        touched[run[i]->dst] = static_cast<std::ptrdiff_t>(i);
+    }
+    return run;
 }
 
 void CoefficientCompiler::emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run,

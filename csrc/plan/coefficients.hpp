@@ -55,6 +55,7 @@ class CoefficientCompiler {
     void emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const;
     void emit_runs(CoefficientProgram& program, const std::vector<const Instruction*>& instructions,
                    std::vector<char>& done, std::int32_t vector_bytes) const;
+    std::vector<const Instruction*> spread(std::vector<const Instruction*> run) const;
     void emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run,
                   std::int32_t vector_bytes) const;
 
