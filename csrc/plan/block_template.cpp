@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "plan/block_form.hpp"
+
 namespace qrnn {
 namespace {
 
@@ -23,7 +25,10 @@ class TemplateBuilder {
 
     OpTemplate build() {
         find_aliases();
-        for (const std::vector<int>& component : components()) add_component(component);
+        for (const std::vector<int>& component : components()) {
+            add_component(component);
+            ++n_components_;
+        }
         mark_adjoints();
         return std::move(result_);
     }
@@ -126,7 +131,7 @@ class TemplateBuilder {
     }
 
     void add_block(const std::vector<const Row*>& rows, const std::vector<int>& cols, bool accumulate) {
-        BlockTemplate block{{}, cols, accumulate, 0, {}};
+        BlockTemplate block{BlockForm::dense, n_components_, {}, cols, accumulate, 0, {}};
         for (const Row* row : rows) {
             block.rows.push_back(row->index);
             for (int col : cols) {
@@ -155,14 +160,17 @@ class TemplateBuilder {
     const Superop& op_;
     const std::vector<int>& row_labels_;
     std::vector<Row> rows_;
+    int n_components_ = 0;
     OpTemplate result_;
 };
 
 }  // namespace
 
 OpTemplate make_template(const Superop& op, const std::vector<int>& row_labels, const std::vector<char>& row_active,
-                         const std::vector<char>& col_active) {
-    return TemplateBuilder(op, row_labels, row_active, col_active).build();
+                         const std::vector<char>& col_active, Expressions& expressions) {
+    OpTemplate made = TemplateBuilder(op, row_labels, row_active, col_active).build();
+    for (BlockTemplate& block : made.blocks) find_form(block, expressions);
+    return made;
 }
 
 }  // namespace qrnn

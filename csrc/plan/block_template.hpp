@@ -5,15 +5,18 @@
 #include <map>
 #include <vector>
 
+#include "plan/program.hpp"
 #include "plan/superop.hpp"
 
 namespace qrnn {
 
 struct BlockTemplate {
+    BlockForm form;
+    int component;                // blocks of different components share no columns
     std::vector<int> rows, cols;  // local indices
     bool accumulate;
     int adjoint_accumulate;
-    std::vector<Value> coefficients;
+    std::vector<Value> coefficients;  // dense: row-major; else (a, b) of each turn
 };
 
 // Where an output goes: to a new place, at once to the place of the input column `column`, or there by way of a new
@@ -36,6 +39,6 @@ struct OpTemplate {
 // row_labels: by row, the input index with the same Pauli digits; no_label where a bit is set or a new wire is not I.
 constexpr int no_label = -1;
 OpTemplate make_template(const Superop& op, const std::vector<int>& row_labels, const std::vector<char>& row_active,
-                         const std::vector<char>& col_active);
+                         const std::vector<char>& col_active, Expressions& expressions);
 
 }  // namespace qrnn

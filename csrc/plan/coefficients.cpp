@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace qrnn {
 namespace {
@@ -38,13 +39,14 @@ std::int32_t CoefficientCompiler::add_instruction(std::vector<Term> terms) {
     std::int32_t level = 0;
     for (const Term& t : terms) level = std::max({level, level_[t.a] + 1, level_[t.b] + 1});
     level_.push_back(level);
-    instructions_.push_back({n_registers_, level, std::move(terms)});
+    instructions_.push_back({n_registers_, std::move(terms)});
     return n_registers_++;
 }
 
 // Long sums are cut into groups of four; the first term of every group is positive (sums begin with coefficient 1, and
 // each later group begins with the sum so far).
 std::int32_t CoefficientCompiler::add_sum(std::vector<Term> terms) {
+    std::stable_partition(terms.begin(), terms.end(), [](const Term& t) { return t.sign > 0; });
     // Terms that are ready early go first, so that a chain of groups waits for the late ones only once.
     std::stable_sort(terms.begin() + 1, terms.end(), [&](const Term& x, const Term& y) {
         return std::max(level_[x.a], level_[x.b]) < std::max(level_[y.a], level_[y.b]);
@@ -60,27 +62,58 @@ std::int32_t CoefficientCompiler::add_sum(std::vector<Term> terms) {
     return add_instruction(std::move(group));
 }
 
+// A product must have a register of its own where anything but one sum with coefficient +-1 reads it.
+void CoefficientCompiler::count_uses() {
+    const std::vector<Node>& nodes = expressions_.nodes();
+    std::vector<int> uses(nodes.size(), 0);
+    is_operand_.assign(nodes.size(), 0);
+    must_exist_.assign(nodes.size(), 0);
+    for (size_t i = 0; i < nodes.size(); ++i) {
+        if (!used_[i]) continue;
+        if (nodes[i].kind == Node::Kind::product)
+            for (int operand : {nodes[i].a, nodes[i].b}) is_operand_[operand] = must_exist_[operand] = 1;
+        for (const auto& [coefficient, node] : nodes[i].terms) {
+            is_operand_[node] = 1;
+            if (++uses[node] > 1 || !is_unit(coefficient)) must_exist_[node] = 1;
+        }
+    }
+    for (const Value& v : needed_) must_exist_[v.node] = 1;
+}
+
+// Whether the node can be computed together with the factor, in as many instructions as without.
+bool CoefficientCompiler::can_scale(const Node& node, double scale) const {
+    if (node.kind == Node::Kind::product) return is_unit(scale);
+    if (node.kind != Node::Kind::sum) return false;
+    const auto stays_first = [&](const auto& term) { return term.first * scale > 0; };
+    const auto is_inside = [&](const auto& term) {
+        return expressions_.nodes()[term.second].kind == Node::Kind::product && !must_exist_[term.second];
+    };
+    return std::any_of(node.terms.begin(), node.terms.end(), stays_first) &&
+           (is_unit(scale) || std::none_of(node.terms.begin(), node.terms.end(), is_inside));
+}
+
+// Nodes that nothing but one needed multiple depends on are computed as that multiple.
+void CoefficientCompiler::choose_scales() {
+    scale_.assign(expressions_.nodes().size(), 1);
+    std::map<int, std::set<double>> scales;
+    for (const Value& v : needed_) scales[v.node].insert(v.scale);
+    for (const auto& [node, list] : scales)
+        if (list.size() == 1 && !is_operand_[node] && can_scale(expressions_.nodes()[node], *list.begin()))
+            scale_[node] = *list.begin();
+}
+
 CoefficientProgram CoefficientCompiler::compile(std::int32_t vector_bytes) {
     const std::vector<Node>& nodes = expressions_.nodes();
     used_.assign(nodes.size(), 0);
     for (const Value& v : needed_) mark(v.node);
-
-    // A product must have a register of its own where anything but one sum with coefficient +-1 reads it.
-    uses_.assign(nodes.size(), 0);
-    must_exist_.assign(nodes.size(), 0);
-    for (size_t i = 0; i < nodes.size(); ++i) {
-        if (!used_[i]) continue;
-        if (nodes[i].kind == Node::Kind::product) must_exist_[nodes[i].a] = must_exist_[nodes[i].b] = 1;
-        for (const auto& [coefficient, node] : nodes[i].terms)
-            if (++uses_[node] > 1 || !is_unit(coefficient)) must_exist_[node] = 1;
-    }
-    for (const Value& v : needed_) must_exist_[v.node] = 1;
+    count_uses();
+    choose_scales();
 
     std::vector<double> values{0, 1};
     for (const Value& v : needed_) values.push_back(v.is_constant() ? v.scale : std::abs(v.scale));
     for (size_t i = 0; i < nodes.size(); ++i)
         if (used_[i])
-            for (const auto& term : nodes[i].terms) values.push_back(std::abs(term.first));
+            for (const auto& term : nodes[i].terms) values.push_back(std::abs(scale_[i] * term.first));
     std::sort(values.begin(), values.end());
     values.erase(std::unique(values.begin(), values.end()), values.end());
 
@@ -122,18 +155,19 @@ CoefficientProgram CoefficientCompiler::compile(std::int32_t vector_bytes) {
                 break;
             case Node::Kind::product:
                 if (must_exist_[i])
-                    node_register_[i] = add_instruction({{1, node_register_[n.a], node_register_[n.b]}});
+                    node_register_[i] = add_instruction({{scale_[i], node_register_[n.a], node_register_[n.b]}});
                 break;
             case Node::Kind::sum: {
                 std::vector<Term> terms;
-                for (const auto& [coefficient, node] : n.terms) terms.push_back(term_of(coefficient, node));
+                for (const auto& [coefficient, node] : n.terms) terms.push_back(term_of(scale_[i] * coefficient, node));
                 node_register_[i] = add_sum(std::move(terms));
                 break;
             }
         }
     }
     for (const Value& v : needed_) {
-        if (v.is_constant() || v.scale == 1) continue;
+        if (v.is_constant()) continue;
+        if (v.scale == scale_[v.node]) scaled_[{v.scale, v.node}] = node_register_[v.node];
         const auto key = std::make_pair(v.scale, v.node);
         if (!scaled_.count(key))
             scaled_[key] =
@@ -146,28 +180,104 @@ CoefficientProgram CoefficientCompiler::compile(std::int32_t vector_bytes) {
 
 std::int32_t CoefficientCompiler::reg(Value value) const {
     if (value.is_constant()) return constants_.at(value.scale);
-    return value.scale == 1 ? node_register_[value.node] : scaled_.at({value.scale, value.node});
+    return scaled_.at({value.scale, value.node});
 }
 
-// Instructions of one level do not depend on each other; those of one level and shape run in one loop.
-void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const {
-    std::map<std::tuple<int, int, int>, std::vector<const Instruction*>> sorted;
-    for (const Instruction& instruction : instructions_) {
-        int mask = 0;
-        for (size_t i = 0; i < instruction.terms.size(); ++i)
-            if (instruction.terms[i].sign < 0) mask |= 1 << i;
-        sorted[{instruction.level, static_cast<int>(instruction.terms.size()), mask}].push_back(&instruction);
+CoefficientCompiler::Shape CoefficientCompiler::shape_of(const Instruction& instruction) const {
+    Shape shape{static_cast<std::int32_t>(instruction.terms.size())};
+    for (size_t i = 0; i < instruction.terms.size(); ++i) {
+        if (instruction.terms[i].sign < 0) shape.sign_mask |= 1 << i;
+        if (instruction.terms[i].a < static_cast<std::int32_t>(constants_.size())) shape.constant_mask |= 1 << i;
     }
-    for (const auto& [key, list] : sorted) {
-        program.segments.push_back({std::get<1>(key), std::get<2>(key),
-                                    static_cast<std::int32_t>(program.operands.size()),
-                                    static_cast<std::int32_t>(list.size())});
-        for (const Instruction* instruction : list) {
-            program.operands.push_back(instruction->dst * vector_bytes);
-            for (const Term& t : instruction->terms) {
-                program.operands.push_back(t.a * vector_bytes);
-                program.operands.push_back(t.b * vector_bytes);
+    return shape;
+}
+
+// Carried numbers do not depend on those of the step before: what depends on these comes last.
+void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const {
+    std::vector<char> is_late(n_registers_, 0), done(n_registers_, 1);
+    for (std::int32_t k = 0; k < n_carried_; ++k) is_late[program.carried_in + k] = 1;
+    std::vector<const Instruction*> early, late;
+    for (const Instruction& instruction : instructions_) {
+        is_late[instruction.dst] = std::any_of(instruction.terms.begin(), instruction.terms.end(),
+                                               [&](const Term& t) { return is_late[t.a] || is_late[t.b]; });
+        (is_late[instruction.dst] ? late : early).push_back(&instruction);
+        done[instruction.dst] = 0;
+    }
+    emit_runs(program, early, done, vector_bytes);
+    program.n_early_segments = static_cast<std::int32_t>(program.segments.size());
+    emit_runs(program, late, done, vector_bytes);
+}
+
+// Instructions of one shape run in one loop. The runs are made as few as can be had by always choosing the shape of
+// which most instructions are ready, those included that get ready within the run.
+void CoefficientCompiler::emit_runs(CoefficientProgram& program, const std::vector<const Instruction*>& instructions,
+                                    std::vector<char>& done, std::int32_t vector_bytes) const {
+    std::map<Shape, std::vector<const Instruction*>> waiting;
+    for (const Instruction* instruction : instructions) waiting[shape_of(*instruction)].push_back(instruction);
+    while (!waiting.empty()) {
+        std::vector<const Instruction*> longest;
+        for (const auto& [shape, list] : waiting) {
+            std::vector<const Instruction*> run;
+            for (const Instruction* instruction : list)  // operands come before what needs them
+                if (std::all_of(instruction->terms.begin(), instruction->terms.end(),
+                                [&](const Term& t) { return done[t.a] && done[t.b]; })) {
+                    run.push_back(instruction);
+                    done[instruction->dst] = 1;
+                }
+            for (const Instruction* instruction : run) done[instruction->dst] = 0;
+            if (run.size() > longest.size()) longest = std::move(run);
+        }
+        for (const Instruction* instruction : longest) done[instruction->dst] = 1;
+        const auto list = waiting.find(shape_of(*longest[0]));
+        std::erase_if(list->second, [&](const Instruction* instruction) { return done[instruction->dst]; });
+        if (list->second.empty()) waiting.erase(list);
+        emit_run(program, spread(std::move(longest)), vector_bytes);
+    }
+}
+
+// The run in an order in which instructions that share registers lie apart: the adjoint adds to what a register's place
+// holds, and has to wait where that was written a moment ago. Looks a few instructions ahead.
+std::vector<const CoefficientCompiler::Instruction*> CoefficientCompiler::spread(std::vector<const Instruction*> run) const {
+    constexpr size_t ahead = 32;
+    std::vector<std::ptrdiff_t> touched(n_registers_, -static_cast<std::ptrdiff_t>(run.size()));
+    std::vector<char> waits(n_registers_, 0);
+    for (const Instruction* instruction : run) waits[instruction->dst] = 1;
+    for (size_t i = 0; i < run.size(); ++i) {
+        size_t best = i;
+        std::ptrdiff_t best_age = 0;
+        for (size_t j = i; j < std::min(run.size(), i + ahead); ++j) {
+            auto last = -static_cast<std::ptrdiff_t>(run.size());
+            bool ready = true;
+            for (const Term& t : run[j]->terms)
+                for (std::int32_t reg : {t.a, t.b}) {
+                    ready = ready && !waits[reg];
+                    if (reg >= static_cast<std::int32_t>(constants_.size())) last = std::max(last, touched[reg]);
+                }
+            const std::ptrdiff_t age = static_cast<std::ptrdiff_t>(i) - last;
+            if (ready && age > best_age) {
+                best = j;
+                best_age = age;
             }
+        }
+        std::rotate(run.begin() + i, run.begin() + best, run.begin() + best + 1);
+        waits[run[i]->dst] = 0;
+        for (const Term& t : run[i]->terms) touched[t.a] = touched[t.b] = static_cast<std::ptrdiff_t>(i);
+        touched[run[i]->dst] = static_cast<std::ptrdiff_t>(i);
+    }
+    return run;
+}
+
+void CoefficientCompiler::emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run,
+                                   std::int32_t vector_bytes) const {
+    const Shape shape = shape_of(*run[0]);
+    program.segments.push_back({shape.n_terms, shape.sign_mask, shape.constant_mask,
+                                static_cast<std::int32_t>(program.operands.size()),
+                                static_cast<std::int32_t>(run.size())});
+    for (const Instruction* instruction : run) {
+        program.operands.push_back(instruction->dst * vector_bytes);
+        for (const Term& t : instruction->terms) {
+            program.operands.push_back(t.a * vector_bytes);
+            program.operands.push_back(t.b * vector_bytes);
         }
     }
 }

@@ -14,7 +14,7 @@ struct CoefficientProgram {
     std::vector<Trig> trigs;
     std::vector<Segment> segments;
     std::vector<std::int32_t> operands;
-    std::int32_t carried_in = 0, n_registers = 0;
+    std::int32_t carried_in = 0, n_registers = 0, n_early_segments = 0;
 };
 
 // Registers, in order: constants, sines and cosines, carried numbers, results.
@@ -35,27 +35,39 @@ class CoefficientCompiler {
         std::int32_t a, b;
     };
     struct Instruction {
-        std::int32_t dst, level;
+        std::int32_t dst;
         std::vector<Term> terms;
     };
+    struct Shape {  // what instructions of one run have in common
+        std::int32_t n_terms = 0, sign_mask = 0, constant_mask = 0;
+        auto operator<=>(const Shape&) const = default;
+    };
+    Shape shape_of(const Instruction& instruction) const;
 
     void mark(int node);
-    void count_uses(int node);
+    void count_uses();
+    void choose_scales();
+    bool can_scale(const Node& node, double scale) const;
     std::int32_t constant(double value);
     Term term_of(double coefficient, int node);
     std::int32_t add_sum(std::vector<Term> terms);
     std::int32_t add_instruction(std::vector<Term> terms);
     void emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const;
+    void emit_runs(CoefficientProgram& program, const std::vector<const Instruction*>& instructions,
+                   std::vector<char>& done, std::int32_t vector_bytes) const;
+    std::vector<const Instruction*> spread(std::vector<const Instruction*> run) const;
+    void emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run,
+                  std::int32_t vector_bytes) const;
 
     const Expressions& expressions_;
     int n_carried_;
     std::vector<Value> needed_;
     std::vector<char> used_;
-    std::vector<int> uses_;
-    std::vector<char> must_exist_;
+    std::vector<char> is_operand_, must_exist_;
+    std::vector<double> scale_;  // by node: its register holds this times the node
     std::vector<std::int32_t> node_register_;
     std::map<double, std::int32_t> constants_;
-    std::map<std::pair<double, int>, std::int32_t> scaled_;  // registers of c * node, c != 1
+    std::map<std::pair<double, int>, std::int32_t> scaled_;  // registers of c * node
     std::vector<std::int32_t> level_;                        // by register
     std::vector<Instruction> instructions_;
     std::int32_t n_registers_ = 0;

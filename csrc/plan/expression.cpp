@@ -4,6 +4,17 @@
 #include <cmath>
 
 namespace qrnn {
+namespace {
+
+// Constants such as 1/sqrt(2)^2 + 1/2 - 1 cancel up to rounding only.
+std::vector<std::pair<double, int>> nonzero(const std::map<int, double>& by_node) {
+    std::vector<std::pair<double, int>> terms;
+    for (const auto& [node, scale] : by_node)
+        if (std::abs(scale) > 1e-15) terms.emplace_back(scale, node);
+    return terms;
+}
+
+}  // namespace
 
 int Expressions::argument_index(const TrigArgument& argument) {
     const auto [it, is_new] = argument_ids_.try_emplace(argument, static_cast<int>(arguments_.size()));
@@ -27,13 +38,15 @@ Value Expressions::product(Value a, Value b) {
 }
 
 Value Expressions::sum(const std::vector<Value>& values) {
-    std::map<int, double> by_node;
+    std::map<int, double> by_node, multiplied_out;
     for (const Value& v : values)
         if (!v.is_zero()) by_node[v.node] += v.scale;
-    std::vector<std::pair<double, int>> terms;
-    for (const auto& [node, scale] : by_node)
-        // Constants such as 1/sqrt(2)^2 + 1/2 - 1 cancel up to rounding only.
-        if (std::abs(scale) > 1e-15) terms.emplace_back(scale, node);
+    for (const auto& [node, scale] : by_node) {
+        if (nodes_[node].kind != Node::Kind::sum) multiplied_out[node] += scale;
+        for (const auto& [coefficient, inner] : nodes_[node].terms) multiplied_out[inner] += scale * coefficient;
+    }
+    std::vector<std::pair<double, int>> terms = nonzero(by_node), all_terms = nonzero(multiplied_out);
+    if (all_terms.size() <= terms.size()) terms = std::move(all_terms);
     if (terms.empty()) return {};
     if (terms.size() == 1) return {terms[0].first, terms[0].second};
     const double lead = terms[0].first;

@@ -161,20 +161,28 @@ class LayoutBuilder {
             groups[key].push_back({b, a});
         });
 
-        std::vector<std::int32_t> next_place(after.size, -1);
-        std::vector<char> kept(before.size, 0);  // places of inputs that live on as outputs
+        std::vector<std::pair<OpTemplate, const std::vector<Context>*>> templates;
         const std::vector<int> labels = row_labels(op);
         for (const auto& [pattern, contexts] : groups) {
             std::vector<char> row_active(out.size()), col_active(in.size());
             for (size_t row = 0; row < out.size(); ++row) row_active[row] = pattern[row] == '1';
             for (size_t col = 0; col < in.size(); ++col) col_active[col] = pattern[out.size() + col] == '1';
-            const OpTemplate made = make_template(op, labels, row_active, col_active);
-            for (const Context& context : contexts)
+            templates.emplace_back(make_template(op, labels, row_active, col_active, program_.expressions), &contexts);
+        }
+        // The longest first, so that the others find blocks of theirs in an order that suits them.
+        std::stable_sort(templates.begin(), templates.end(), [](const auto& a, const auto& b) {
+            return a.first.blocks.size() > b.first.blocks.size();
+        });
+
+        std::vector<std::int32_t> next_place(after.size, -1);
+        std::vector<char> kept(before.size, 0);  // places of inputs that live on as outputs
+        for (const auto& [made, contexts] : templates) {
+            for (const Context& context : *contexts)
                 for (const Alias& alias : made.aliases) {
                     next_place[context.after + out[alias.row]] = place_[context.before + in[alias.col]];
                     kept[context.before + in[alias.col]] = 1;
                 }
-            place_blocks(made, contexts, in, out, next_place, kept);
+            place_blocks(made, *contexts, in, out, next_place, kept);
         }
         emit_pending();
         for (std::int64_t index = 0; index < before.size; ++index)
@@ -197,7 +205,10 @@ class LayoutBuilder {
             }
         }
         size_t next = 0;
+        int component = -1;
         for (const BlockTemplate& block : made.blocks) {
+            if (block.component != component) next = 0;
+            component = block.component;
             const bool in_place = !start.count(block.rows[0]);
             const size_t at = pending_work(in_place ? Work::in_place : Work::to_new_places, block, next);
             next = at + 1;
@@ -217,12 +228,12 @@ class LayoutBuilder {
             }
     }
 
-    // The entry for this block behind entry `after`, a new one where there is none: a context's blocks must stay in
-    // their order, since going backward the first to read an input sets its adjoint and the others add to it.
+    // The entry for this block behind entry `after`, a new one where there is none: the blocks of a context's component
+    // must stay in their order, since going backward the first to read an input sets its adjoint, others add to it.
     size_t pending_work(Work::Phase phase, const BlockTemplate& block, size_t after) {
         for (size_t i = after; i < pending_.size(); ++i) {
             const Work& w = pending_[i];
-            if (w.phase == phase && w.block.rows.size() == block.rows.size() &&
+            if (w.phase == phase && w.block.form == block.form && w.block.rows.size() == block.rows.size() &&
                 w.block.cols.size() == block.cols.size() && w.block.accumulate == block.accumulate &&
                 w.block.adjoint_accumulate == block.adjoint_accumulate && w.block.coefficients == block.coefficients)
                 return i;
@@ -244,7 +255,7 @@ class LayoutBuilder {
         pending_.clear();
     }
 
-    static BlockTemplate copy_block() { return {{0}, {0}, false, 0, {Expressions::constant(1)}}; }
+    static BlockTemplate copy_block() { return {BlockForm::dense, 0, {0}, {0}, false, 0, {Expressions::constant(1)}}; }
 
     // Places of the memory are never handed to anything else: they hold it again at the end of the step.
     std::int32_t n_memory_places() const { return std::int32_t{1} << 2 * program_.memory_in.size(); }
@@ -275,6 +286,7 @@ class LayoutBuilder {
             LaidOutBlock laid{};
             laid.coefficients = block.coefficients;
             Block& b = laid.block;
+            b.form = block.form;
             b.rows = static_cast<std::int32_t>(block.rows.size());
             b.cols = static_cast<std::int32_t>(block.cols.size());
             b.accumulate = block.accumulate;
@@ -331,7 +343,7 @@ class LayoutBuilder {
         emit(result_.restore, copy_block(), back);
     }
 
-    const WireProgram& program_;
+    WireProgram& program_;
     bool wants_outcomes_;
     std::vector<Stage> stages_;
     double table_bytes_ = 0;

@@ -11,7 +11,7 @@ namespace qrnn {
 // Coefficients of blocks as symbolic values, before registers are assigned.
 struct LaidOutBlock {
     Block block;
-    std::vector<Value> coefficients;  // rows * cols, row-major
+    std::vector<Value> coefficients;  // as in BlockTemplate
 };
 
 struct Layout {
@@ -23,7 +23,7 @@ struct Layout {
 };
 
 struct LayoutRequest {
-    const WireProgram* program;
+    WireProgram* program;  // new expressions are added
     bool wants_outcomes;
     std::vector<std::int32_t> offsets;  // list to append to
 };

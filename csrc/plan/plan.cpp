@@ -33,6 +33,19 @@ void carry(std::vector<Deferred>& deferred, PauliDraft& draft) {
     }
 }
 
+const char* form_name(BlockForm form) {
+    switch (form) {
+        case BlockForm::dense:
+            return "";
+        case BlockForm::turn:
+            return "turn ";
+        case BlockForm::twin_turn:
+        case BlockForm::crossed_twin_turn:
+            return "twin turn ";
+    }
+    return "";
+}
+
 // Joins what was deferred before the fusion with what could be deferred after it; the latter acts first.
 std::vector<Deferred> join(std::vector<Deferred> late, std::vector<Deferred> early, Expressions& expressions) {
     for (Deferred& d : late) {
@@ -51,9 +64,10 @@ std::vector<Deferred> join(std::vector<Deferred> late, std::vector<Deferred> ear
 void PauliPlan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients) {
     for (const LaidOutBlock& laid : list) {
         Block block = laid.block;
-        for (int row = 0; row < block.rows; ++row)
-            for (int col = 0; col < block.cols; ++col)
-                block.coefficient[4 * row + col] = coefficients.reg(laid.coefficients[row * block.cols + col]);
+        for (size_t k = 0; k < laid.coefficients.size(); ++k) {
+            const size_t at = block.form == BlockForm::dense ? 4 * (k / block.cols) + k % block.cols : k;
+            block.coefficient[at] = coefficients.reg(laid.coefficients[k]);
+        }
         block.tape = tape_size;
         tape_size += block.n_columns * block.cols;
         blocks.push_back(block);
@@ -125,6 +139,7 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     v.n_constants = static_cast<std::int32_t>(coefficients_.constants.size());
     v.segments = coefficients_.segments.data();
     v.n_segments = static_cast<std::int32_t>(coefficients_.segments.size());
+    v.n_early_segments = coefficients_.n_early_segments;
     v.operands = coefficients_.operands.data();
     v.step = step_.view(none_, adjoint_clear_);
     v.restore = restore_.view(clear_, none_);
@@ -155,8 +170,8 @@ std::string PauliPlan::describe() const {
                        " coefficients\n";
     const auto list = [&](const char* name, const Blocks& blocks) {
         for (const Block& b : blocks.blocks)
-            text += std::string(name) + ": " + std::to_string(b.rows) + " x " + std::to_string(b.cols) + " over " +
-                    std::to_string(b.n_columns) + " columns\n";
+            text += std::string(name) + ": " + form_name(b.form) + std::to_string(b.rows) + " x " +
+                    std::to_string(b.cols) + " over " + std::to_string(b.n_columns) + " columns\n";
     };
     list("step", step_);
     list("restore", restore_);

@@ -9,12 +9,18 @@
 
 namespace qrnn {
 
-// y = C x with a dense matrix of at most 4 x 4, for every column of a list.
+// How a block's matrix is given. A turn is [[a, b], [-b, a]]. A twin turn is [[P, Q], [Q, P]] with turns P and Q: the
+// turn (P + Q) / 2 of sums x_0 + x_2, x_1 + x_3 and the turn (P - Q) / 2 of differences, of which sums and differences
+// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign.
+enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn };
+
+// y = C x with a matrix of at most 4 x 4, for every column of a list.
 struct Block {
+    BlockForm form;
     std::int32_t rows, cols;
     std::int32_t accumulate;          // forward: y += C x instead
     std::int32_t adjoint_accumulate;  // bit c set: the adjoint of input c is added to what its place holds
-    std::int32_t coefficient[16];     // [4 * row + col]: register
+    std::int32_t coefficient[16];     // registers; dense: of [4 * row + col]; else (a, b) of each turn
     std::int32_t in[4], out[4];       // places of the inputs and outputs relative to the column's two offsets
     std::int32_t n_columns;
     std::int32_t columns;  // first of n_columns pairs (input offset, output offset) in the offset list
@@ -22,10 +28,11 @@ struct Block {
     std::int32_t tape;     // first of n_columns * cols places on the tape
 };
 
-// A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i], independent of each other.
+// A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i].
 struct Segment {
-    std::int32_t n_terms;    // 1..4; in a sum of several terms the first is positive
-    std::int32_t sign_mask;  // bit i set: term i is subtracted
+    std::int32_t n_terms;        // 1..4; in a sum of several terms the first is positive
+    std::int32_t sign_mask;      // bit i set: term i is subtracted
+    std::int32_t constant_mask;  // bit i set: register a_i is a constant, which needs no adjoint
     std::int32_t begin;      // first int32 of the run's operands: dst, a_0, b_0, a_1, b_1, ...
     std::int32_t n;
 };
@@ -63,6 +70,7 @@ struct PauliProgram {
     std::int32_t n_constants;
     const Segment* segments;
     std::int32_t n_segments;
+    std::int32_t n_early_segments;  // the first of them: all that carried numbers are made of, and nothing made of them
     const std::int32_t* operands;  // in bytes
     BlockList step;                // memory to memory, leaving the outcome coefficients on its way
     BlockList restore;             // brings the memory back to places 0 .. 4^m - 1

@@ -33,7 +33,7 @@ void fill_trigs(const FactorStage& stage, const VectorOf<Real>* angles, const Ve
         } else {
             const V* from = t.carried ? carried_angles : angles;
             const V x = from[t.slot] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
-            sincos<Real>(x, out.sine, out.cosine);
+            sincos<Real>(x, x * SinCos<Real>::two_over_pi + SinCos<Real>::round, out.sine, out.cosine);
             if (beyond_limit<Real>(x)) mend_sincos<Real>(x, out.sine, out.cosine);
         }
         if (t.carried && first_lane_has_no_past) {

@@ -5,48 +5,12 @@
 // block.out[r]. Outputs may lie where inputs lay: a column's inputs are all read before its outputs are written, so the
 // state must not be `restrict`. Forward: rows * cols multiply-adds a column. Adjoint: twice that.
 //
-// An Access says what an element is and where coefficients come from: OneColumn for a batch kernel, where an element is
-// a lane vector; OneNumber and FourColumns for a single sequence, where it is one number, or the numbers of four
-// columns that are neighbours.
+// An Access says what an element is, where coefficients come from and how the elements of `step` columns are reached:
+// OneColumn for a batch kernel, where an element is a lane vector; OneNumber, FourColumns (that are neighbours) and
+// FourApart for a single sequence, where it is one number, or the numbers of four columns.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
-
-template <class Real>
-struct OneColumn {
-    using Element = VectorOf<Real>;
-    static constexpr int step = 1, shrink = 1;
-    const VectorOf<Real>* registers;
-    VectorOf<Real>* grad;
-
-    QRNN_INLINE Element coefficient(int id) const { return registers[id]; }
-    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id] += sum; }
-};
-
-// Coefficients of one lane: the lanes of a register are time steps here.
-template <class Real>
-struct OneNumber {
-    using Element = Real;
-    static constexpr int step = 1, shrink = Lanes<Real>::n;
-    const Real* registers;
-    Real* grad;
-
-    QRNN_INLINE Element coefficient(int id) const { return registers[id * Lanes<Real>::n]; }
-    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id * Lanes<Real>::n] += sum; }
-};
-
-template <class Real>
-struct FourColumns {
-    typedef Real Element __attribute__((vector_size(4 * sizeof(Real)), aligned(sizeof(Real)), may_alias));
-    static constexpr int step = 4, shrink = Lanes<Real>::n;
-    const Real* registers;
-    Real* grad;
-
-    QRNN_INLINE Element coefficient(int id) const { return Element{} + registers[id * Lanes<Real>::n]; }
-    QRNN_INLINE void add_grad(int id, Element sum) const {
-        grad[id * Lanes<Real>::n] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    }
-};
 
 // Offsets are counted in bytes of lane vectors; `shrink` numbers make a vector.
 template <int shrink, class Element>
@@ -54,35 +18,109 @@ QRNN_INLINE Element* moved(Element* p, int64_t bytes) {
     return reinterpret_cast<Element*>(reinterpret_cast<int64_t>(p) + bytes / shrink);
 }
 
+template <class Real>
+struct OneColumn {
+    using Element = VectorOf<Real>;
+    using Number = VectorOf<Real>;
+    using Position = int64_t;
+    static constexpr int step = 1;
+    const Number* registers;
+    Number* grad;
+
+    QRNN_INLINE Element coefficient(int id) const { return registers[id]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id] += sum; }
+    // Of the column whose offset this is; offsets of inputs and outputs follow each other in turn.
+    QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
+    QRNN_INLINE Element load(const Number* place, Position at) const { return *moved<1>(place, at); }
+    QRNN_INLINE void store(Number* place, Position at, Element x) const { *moved<1>(place, at) = x; }
+};
+
+// Coefficients of one lane: the lanes of a register are time steps here.
+template <class Real>
+struct OneNumber {
+    using Element = Real;
+    using Number = Real;
+    using Position = int64_t;
+    static constexpr int step = 1, lanes = Lanes<Real>::n;
+    const Real* registers;
+    Real* grad;
+
+    QRNN_INLINE Element coefficient(int id) const { return registers[id * lanes]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id * lanes] += sum; }
+    QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
+    QRNN_INLINE Element load(const Real* place, Position at) const { return *moved<lanes>(place, at); }
+    QRNN_INLINE void store(Real* place, Position at, Element x) const { *moved<lanes>(place, at) = x; }
+};
+
+template <class Real>
+struct FourColumns {
+    typedef Real Element __attribute__((vector_size(4 * sizeof(Real)), aligned(sizeof(Real)), may_alias));
+    using Number = Real;
+    using Position = int64_t;
+    static constexpr int step = 4, lanes = Lanes<Real>::n;
+    const Real* registers;
+    Real* grad;
+
+    QRNN_INLINE Element coefficient(int id) const { return Element{} + registers[id * lanes]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const {
+        grad[id * lanes] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    }
+    QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
+    QRNN_INLINE Element load(const Real* place, Position at) const {
+        return *reinterpret_cast<const Element*>(moved<lanes>(place, at));
+    }
+    QRNN_INLINE void store(Real* place, Position at, Element x) const {
+        *reinterpret_cast<Element*>(moved<lanes>(place, at)) = x;
+    }
+};
+
+template <class Real>
+struct FourApart : FourColumns<Real> {
+    using Base = FourColumns<Real>;
+    using Element = typename Base::Element;
+    struct Position {
+        int64_t at[4];
+    };
+
+    QRNN_INLINE Position position(const int32_t* offset) const { return {{offset[0], offset[2], offset[4], offset[6]}}; }
+    QRNN_INLINE Element load(const Real* place, const Position& p) const {
+        return Element{*moved<Base::lanes>(place, p.at[0]), *moved<Base::lanes>(place, p.at[1]),
+                       *moved<Base::lanes>(place, p.at[2]), *moved<Base::lanes>(place, p.at[3])};
+    }
+    QRNN_INLINE void store(Real* place, const Position& p, Element x) const {
+        for (int k = 0; k < 4; ++k) *moved<Base::lanes>(place, p.at[k]) = x[k];
+    }
+};
+
 // Pointers to the places of a block's inputs or outputs before the column's offset.
-template <int N, class Number, class Element>
-QRNN_INLINE void find_places(const int32_t* places, Number* state, Element** found) {
-    for (int k = 0; k < N; ++k) found[k] = reinterpret_cast<Element*>(state + places[k]);
+template <int N, class Number>
+QRNN_INLINE void find_places(const int32_t* places, Number* state, Number** found) {
+    for (int k = 0; k < N; ++k) found[k] = state + places[k];
 }
 
 template <int R, int C, bool taped, bool accumulate, class Access, class Number>
 void block_forward(const Block& b, const int32_t* columns, const Access access, Number* state, Number* tape_begin) {
     using V = typename Access::Element;
-    constexpr int shrink = Access::shrink;
     V c[R * C];
     for (int r = 0; r < R; ++r)
         for (int k = 0; k < C; ++k) c[r * C + k] = access.coefficient(b.coefficient[4 * r + k]);
-    V *in[C], *out[R], *tape = reinterpret_cast<V*>(tape_begin);
+    Number *in[C], *out[R];
+    V* tape = reinterpret_cast<V*>(tape_begin);
     find_places<C>(b.in, state, in);
     find_places<R>(b.out, state, out);
     const int n = b.n_columns;
     for (int column = 0; column < n; column += Access::step) {
-        const int64_t i = columns[2 * column], o = columns[2 * column + 1];
+        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
         V x[C], y[R];
-        for (int k = 0; k < C; ++k) x[k] = *moved<shrink>(in[k], i);
+        for (int k = 0; k < C; ++k) x[k] = access.load(in[k], i);
         if constexpr (taped)
             for (int k = 0; k < C; ++k) *tape++ = x[k];
         for (int r = 0; r < R; ++r) {
             y[r] = c[r * C] * x[0];
             for (int k = 1; k < C; ++k) y[r] += c[r * C + k] * x[k];
-            if constexpr (accumulate) y[r] += *moved<shrink>(out[r], o);
+            if constexpr (accumulate) y[r] += access.load(out[r], o);
         }
-        for (int r = 0; r < R; ++r) *moved<shrink>(out[r], o) = y[r];
+        for (int r = 0; r < R; ++r) access.store(out[r], o, y[r]);
     }
 }
 
@@ -98,16 +136,16 @@ QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants
     if (!varies) return;
     V sum[N * C];
     for (int j = 0; j < N * C; ++j) sum[j] = V{};
-    V* out[N];
+    Number* out[N];
     find_places<N>(b.out + first, adjoint, out);
     const V* tape = reinterpret_cast<const V*>(tape_begin);
     const int n = b.n_columns;
     for (int column = 0; column < n; column += Access::step) {
-        const int64_t o = columns[2 * column + 1];
+        const auto o = access.position(columns + 2 * column + 1);
         V x[C];
         for (int k = 0; k < C; ++k) x[k] = *tape++;
         for (int r = 0; r < N; ++r) {
-            const V y = *moved<Access::shrink>(out[r], o);
+            const V y = access.load(out[r], o);
             for (int k = 0; k < C; ++k) sum[r * C + k] += y * x[k];
         }
     }
@@ -119,7 +157,7 @@ template <int R, int C, class Access, class Number>
 void block_adjoint(const Block& b, const int32_t* columns, int n_constants, const Access access, Number* adjoint,
                    const Number* tape) {
     using V = typename Access::Element;
-    constexpr int shrink = Access::shrink, rows_at_once = R * C <= 9 ? R : 2;
+    constexpr int rows_at_once = R * C <= 9 ? R : 2;
     for (int r = 0; r + rows_at_once <= R; r += rows_at_once)
         coefficient_adjoints<rows_at_once, C>(b, r, n_constants, columns, access, adjoint, tape);
     if constexpr (R % rows_at_once != 0)
@@ -128,21 +166,110 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
     V c[R * C];
     for (int r = 0; r < R; ++r)
         for (int k = 0; k < C; ++k) c[r * C + k] = access.coefficient(b.coefficient[4 * r + k]);
-    V *in[C], *out[R];
+    Number *in[C], *out[R];
     find_places<C>(b.in, adjoint, in);
     find_places<R>(b.out, adjoint, out);
     const int n = b.n_columns, accumulate = b.adjoint_accumulate;
     for (int column = 0; column < n; column += Access::step) {
-        const int64_t i = columns[2 * column], o = columns[2 * column + 1];
+        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
         V y[R], x[C];
-        for (int r = 0; r < R; ++r) y[r] = *moved<shrink>(out[r], o);
+        for (int r = 0; r < R; ++r) y[r] = access.load(out[r], o);
         for (int k = 0; k < C; ++k) {
             x[k] = c[k] * y[0];
             for (int r = 1; r < R; ++r) x[k] += c[r * C + k] * y[r];
-            if (accumulate >> k & 1) x[k] += *moved<shrink>(in[k], i);
+            if (accumulate >> k & 1) x[k] += access.load(in[k], i);
         }
-        for (int k = 0; k < C; ++k) *moved<shrink>(in[k], i) = x[k];
+        for (int k = 0; k < C; ++k) access.store(in[k], i, x[k]);
     }
+}
+
+// ---- Turns (program.hpp). One pass going forward, and one going backward, where the coefficients' adjoints and those of
+// the inputs have room in 16 registers side by side. Per column and turn 4 multiplications forward, 8 backward.
+template <BlockForm form>
+struct Turns {
+    static constexpr int n = form == BlockForm::turn ? 1 : 2;
+    static constexpr bool crossed = form == BlockForm::crossed_twin_turn;
+
+    // Inputs (or adjoints of outputs) to the pairs that turn, and its transpose.
+    template <class V>
+    static QRNN_INLINE void split(V* x) {
+        if constexpr (n == 2) {
+            const V sum = x[1] + x[3], difference = x[1] - x[3], x2 = x[2];
+            x[2] = x[0] - x2, x[0] += x2;
+            x[1] = crossed ? difference : sum;
+            x[3] = crossed ? sum : difference;
+        }
+    }
+    template <class V>
+    static QRNN_INLINE void join(V* x) {
+        if constexpr (n == 2) {
+            const V x0 = x[0], x1 = x[1];
+            x[0] = x0 + x[2], x[2] = x0 - x[2];
+            x[1] = x1 + x[3], x[3] = crossed ? x[3] - x1 : x1 - x[3];
+        }
+    }
+};
+
+template <BlockForm form, bool taped, class Access, class Number>
+void turns_forward(const Block& b, const int32_t* columns, const Access access, Number* state, Number* tape_begin) {
+    using V = typename Access::Element;
+    using T = Turns<form>;
+    constexpr int size = 2 * T::n;
+    V c[size];
+    for (int k = 0; k < size; ++k) c[k] = access.coefficient(b.coefficient[k]);
+    Number *in[size], *out[size];
+    V* tape = reinterpret_cast<V*>(tape_begin);
+    find_places<size>(b.in, state, in);
+    find_places<size>(b.out, state, out);
+    const int n = b.n_columns;
+    for (int column = 0; column < n; column += Access::step) {
+        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
+        V x[size], y[size];
+        for (int k = 0; k < size; ++k) x[k] = access.load(in[k], i);
+        T::split(x);
+        if constexpr (taped)
+            for (int k = 0; k < size; ++k) *tape++ = x[k];
+        for (int k = 0; k < size; k += 2) {
+            y[k] = c[k] * x[k] + c[k + 1] * x[k + 1];
+            y[k + 1] = c[k] * x[k + 1] - c[k + 1] * x[k];
+        }
+        T::join(y);
+        for (int k = 0; k < size; ++k) access.store(out[k], o, y[k]);
+    }
+}
+
+template <BlockForm form, class Access, class Number>
+void turns_adjoint(const Block& b, const int32_t* columns, const Access access, Number* adjoint,
+                   const Number* tape_begin) {
+    using V = typename Access::Element;
+    using T = Turns<form>;
+    constexpr int size = 2 * T::n;
+    V c[size], sum[size];
+    for (int k = 0; k < size; ++k) {
+        c[k] = access.coefficient(b.coefficient[k]);
+        sum[k] = V{};
+    }
+    Number *in[size], *out[size];
+    const V* tape = reinterpret_cast<const V*>(tape_begin);
+    find_places<size>(b.in, adjoint, in);
+    find_places<size>(b.out, adjoint, out);
+    const int n = b.n_columns;
+    for (int column = 0; column < n; column += Access::step) {
+        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
+        V x[size], y[size];
+        for (int k = 0; k < size; ++k) y[k] = access.load(out[k], o);
+        T::split(y);
+        for (int k = 0; k < size; k += 2) {
+            const V x0 = *tape++, x1 = *tape++;
+            sum[k] += y[k] * x0 + y[k + 1] * x1;
+            sum[k + 1] += y[k] * x1 - y[k + 1] * x0;
+            x[k] = c[k] * y[k] - c[k + 1] * y[k + 1];
+            x[k + 1] = c[k + 1] * y[k] + c[k] * y[k + 1];
+        }
+        T::join(x);
+        for (int k = 0; k < size; ++k) access.store(in[k], i, x[k]);
+    }
+    for (int k = 0; k < size; ++k) access.add_grad(b.coefficient[k], sum[k]);
 }
 
 // clang-format off
@@ -154,6 +281,16 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
 template <bool taped, class Access, class Number>
 QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const Access access, Number* state,
                                    Number* tape) {
+    switch (b.form) {
+        case BlockForm::turn:
+            return turns_forward<BlockForm::turn, taped>(b, columns, access, state, tape);
+        case BlockForm::twin_turn:
+            return turns_forward<BlockForm::twin_turn, taped>(b, columns, access, state, tape);
+        case BlockForm::crossed_twin_turn:
+            return turns_forward<BlockForm::crossed_twin_turn, taped>(b, columns, access, state, tape);
+        case BlockForm::dense:
+            break;
+    }
     switch (8 * b.rows + b.cols) {
 #define CASE(R, C)                                                              \
     case 8 * R + C:                                                             \
@@ -170,6 +307,16 @@ QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const
 template <class Access, class Number>
 QRNN_INLINE void any_block_adjoint(const Block& b, const int32_t* columns, int n_constants, const Access access,
                                    Number* adjoint, const Number* tape) {
+    switch (b.form) {
+        case BlockForm::turn:
+            return turns_adjoint<BlockForm::turn>(b, columns, access, adjoint, tape);
+        case BlockForm::twin_turn:
+            return turns_adjoint<BlockForm::twin_turn>(b, columns, access, adjoint, tape);
+        case BlockForm::crossed_twin_turn:
+            return turns_adjoint<BlockForm::crossed_twin_turn>(b, columns, access, adjoint, tape);
+        case BlockForm::dense:
+            break;
+    }
     switch (8 * b.rows + b.cols) {
 #define CASE(R, C)                                                           \
     case 8 * R + C:                                                          \
@@ -202,6 +349,8 @@ struct Single {
     static QRNN_INLINE void with_access(const Block& b, const Real* registers, Real* grad, Real, F f) {
         if (b.fours)
             f(FourColumns<Real>{registers, grad});
+        else if (b.n_columns % 4 == 0)
+            f(FourApart<Real>{{registers, grad}});
         else
             f(OneNumber<Real>{registers, grad});
     }

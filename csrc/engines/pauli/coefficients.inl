@@ -17,19 +17,17 @@ void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
     }
 }
 
+// Last instruction first.
 template <class Real, int N, int mask>
-void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
-    for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
+void segment_adjoint(const int32_t* o, int n, int constants, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+    for (o += n * (1 + 2 * N); n > 0; --n) {
+        o -= 1 + 2 * N;
         const VectorOf<Real> g = *moved<1>(grad, o[0]);
         for (int t = 0; t < N; ++t) {
             const int32_t a = o[1 + 2 * t], b = o[2 + 2 * t];
-            if (mask >> t & 1) {
-                *moved<1>(grad, a) -= g * *moved<1>(reg, b);
-                *moved<1>(grad, b) -= g * *moved<1>(reg, a);
-            } else {
-                *moved<1>(grad, a) += g * *moved<1>(reg, b);
-                *moved<1>(grad, b) += g * *moved<1>(reg, a);
-            }
+            const VectorOf<Real> signed_g = mask >> t & 1 ? -g : g;
+            if (!(constants >> t & 1)) *moved<1>(grad, a) += signed_g * *moved<1>(reg, b);
+            *moved<1>(grad, b) += signed_g * *moved<1>(reg, a);
         }
     }
 }
@@ -45,17 +43,19 @@ void segment_adjoint(const int32_t* o, int n, const VectorOf<Real>* reg, VectorO
 template <class Real>
 VectorOf<Real> trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg) {
     using V = VectorOf<Real>;
-    using Bits = typename Lanes<Real>::Bits;
-    constexpr Real limit = SinCos<Real>::limit;
-    Bits large{};
+    constexpr Real limit = SinCos<Real>::limit, two_over_pi = SinCos<Real>::two_over_pi, round = SinCos<Real>::round;
+    V highest{}, lowest{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
-        const V x = angles[t.slot] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
-        sincos<Real>(x, reg[t.sine], reg[t.sine + 1]);
-        large |= (Bits)((x > limit) | (x < -limit));
+        const Real scale = static_cast<Real>(t.scale), offset = static_cast<Real>(t.offset);
+        const V angle = angles[t.slot], x = angle * scale + offset;
+        const V shifted = angle * (scale * two_over_pi) + (offset * two_over_pi + round);
+        sincos<Real>(x, shifted, reg[t.sine], reg[t.sine + 1]);
+        highest = x > highest ? x : highest;
+        lowest = x < lowest ? x : lowest;
     }
     bool any_large = false;
-    for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || large[l] != 0;
+    for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || highest[l] > limit || lowest[l] < -limit;
     if (any_large)
         for (int i = 0; i < p.n_trigs; ++i) {
             const Trig& t = p.trigs[i];
@@ -75,8 +75,8 @@ VectorOf<Real> trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles
 }
 
 template <class Real>
-void segments_forward(const PauliProgram& p, VectorOf<Real>* reg) {
-    for (int i = 0; i < p.n_segments; ++i) {
+void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>* reg) {
+    for (int i = first; i < last; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
 #define CASE(N, mask)                                                   \
@@ -89,21 +89,27 @@ void segments_forward(const PauliProgram& p, VectorOf<Real>* reg) {
     }
 }
 
-// Adds to grad_angles; `grad` holds the adjoints of the coefficients, and afterwards those of all registers.
+// `grad` holds the adjoints of what is computed from the registers; those of what the segments read are added.
 template <class Real>
-void coefficients_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, VectorOf<Real>* grad,
-                          VectorOf<Real>* grad_angles) {
-    for (int i = p.n_segments; i-- > 0;) {
+void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+    for (int i = last; i-- > first;) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
 #define CASE(N, mask)                                                         \
     case 16 * N + mask:                                                       \
-        segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, reg, grad); \
+        segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, s.constant_mask, reg, grad); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
         }
     }
+}
+
+// Sets grad_angles.
+template <class Real>
+void trigs_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, const VectorOf<Real>* grad,
+                   VectorOf<Real>* grad_angles) {
+    for (int i = 0; i < p.n_angles; ++i) grad_angles[i] = VectorOf<Real>{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
         grad_angles[t.slot] +=

@@ -14,7 +14,7 @@ struct Workspace {
     using V = VectorOf<Real>;
     V *registers, *angles, *outcome;
     Real *state, *density, *carried;
-    V *grad_registers, *grad_angles, *grad_carried_in;
+    V *grad_registers, *grad_angles;
     Real *adjoint, *grad_carried, *tape;
     int64_t size;
 
@@ -34,7 +34,6 @@ struct Workspace {
         carried = take(p.n_carried);
         grad_registers = with_adjoint ? take_vectors(p.n_registers) : nullptr;
         grad_angles = with_adjoint ? take_vectors(p.n_angles) : nullptr;
-        grad_carried_in = with_adjoint ? take_vectors(p.n_carried) : nullptr;
         adjoint = with_adjoint ? take(p.n_places) : nullptr;
         grad_carried = with_adjoint ? take(p.n_carried) : nullptr;
         tape = with_adjoint ? take(p.step.tape_size > p.finish.tape_size ? p.step.tape_size : p.finish.tape_size)
@@ -70,15 +69,14 @@ void begin(const PauliGroup<Real>& g, const Real* memory) {
 }
 
 // Coefficients of the n steps from t on, one in each lane; returns what trigs_forward() returns. What a step hands on
-// does not depend on what it was handed, so it is computed first, moved by one lane, and the rest after it.
+// does not depend on what it was handed: it is computed first and moved by one lane, then the rest.
 template <class Real>
 VectorOf<Real> chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n) {
     using V = VectorOf<Real>;
     const PauliProgram& p = *g.program;
     load_rows<Real>(g.angles + t * p.n_angles, p.n_angles, n, p.n_angles, w.angles);
     const V poison = trigs_forward<Real>(p, w.angles, w.registers);
-    segments_forward<Real>(p, w.registers);
-    if (p.n_carried == 0) return poison;
+    segments_forward<Real>(p, 0, p.n_early_segments, w.registers);
     for (int k = 0; k < p.n_carried; ++k) {
         const Real* out = w.lane(w.registers + p.carried_out[k], 0);
         Real* in = w.lane(w.registers + p.carried_in + k, 0);
@@ -86,7 +84,7 @@ VectorOf<Real> chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Rea
         for (int l = 1; l < Lanes<Real>::n; ++l) in[l] = out[l - 1];
         w.carried[k] = out[n - 1];
     }
-    segments_forward<Real>(p, w.registers);
+    segments_forward<Real>(p, p.n_early_segments, p.n_segments, w.registers);
     return poison;
 }
 
@@ -153,24 +151,20 @@ void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
     for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.lane(w.grad_registers + p.carried_in + k, 0)[0];
 }
 
-// Adjoints of a chunk's coefficients to those of its angles. What the steps were handed comes first, since it does not
-// depend on what they handed on; moved by one lane, it is then added to the latter.
+// Adjoints of a chunk's coefficients to those of its angles; those of what the steps were handed are moved by one lane
+// on their way.
 template <class Real>
 void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
-    using V = VectorOf<Real>;
-    for (int i = 0; i < p.n_angles; ++i) w.grad_angles[i] = V{};
-    coefficients_adjoint<Real>(p, w.registers, w.grad_registers, w.grad_angles);
-    if (p.n_carried == 0) return;
-    for (int k = 0; k < p.n_carried; ++k) w.grad_carried_in[k] = w.grad_registers[p.carried_in + k];
-    for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
+    segments_adjoint<Real>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
     for (int k = 0; k < p.n_carried; ++k) {
-        Real* in = w.lane(w.grad_carried_in + k, 0);
+        const Real* in = w.lane(w.grad_registers + p.carried_in + k, 0);
         Real* out = w.lane(w.grad_registers + p.carried_out[k], 0);
         for (int l = 0; l + 1 < n; ++l) out[l] += in[l + 1];
         out[n - 1] += w.grad_carried[k];
         w.grad_carried[k] = in[0];
     }
-    coefficients_adjoint<Real>(p, w.registers, w.grad_registers, w.grad_angles);
+    segments_adjoint<Real>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
+    trigs_adjoint<Real>(p, w.registers, w.grad_registers, w.grad_angles);
 }
 
 template <class Real>
