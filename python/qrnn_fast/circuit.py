@@ -83,6 +83,7 @@ class Circuit(GateMethods):
     def __init__(self, n_qubits: int, n_angles: int = 0) -> None:
         self._core = _core.Circuit(_index(n_qubits, "n_qubits"), _index(n_angles, "n_angles"))
         self._text: str | None = None  # to_string(), until the circuit changes
+        self.remembered: dict[Any, Any] = {}  # what others have worked out for this circuit, until it changes
 
     @property
     def n_qubits(self) -> int:
@@ -114,15 +115,19 @@ class Circuit(GateMethods):
 
     def angle(self) -> Angle:
         """A new angle slot; hand it to one gate or to several."""
-        self._text = None
+        self._changed()
         return Angle(self._core.new_angle())
 
     def append(self, name: str, qubits: Iterable[int], angles: Iterable[Angle | float] = ()) -> Circuit:
         """Append the op called `name`; returns the circuit itself."""
         indices = [_index(q, f"{name}: a qubit") for q in qubits]
         self._core.append(name, indices, [_angle_triple(a, name) for a in angles])
-        self._text = None
+        self._changed()
         return self
+
+    def _changed(self) -> None:
+        self._text = None
+        self.remembered.clear()
 
     def draw(self) -> str:
         """A picture of the step in plain text; print it."""

@@ -1,33 +1,18 @@
-"""evolve: a circuit's outcome probabilities over time as a differentiable torch operation.
-
-Two ops stand in torch's registry, `qrnn_fast::evolve` and `qrnn_fast::evolve_backward`. Their arguments are tensors and
-one string that says what is computed: shots, gradient, backend and circuit, a line each. Memories are (real, imaginary)
-pairs in there. An op cannot return None: an empty tensor of one dimension says that there is no memory. The ops are
-registered by `torch.library.define`, not `custom_op`: its first call imports the compiler, which takes seconds.
-"""
+"""evolve: a circuit's outcome probabilities over time as a differentiable torch operation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from qrnn_fast import operators
 from qrnn_fast.backends.base import Backend
-from qrnn_fast.backends.native import Native
 from qrnn_fast.circuit import Circuit
-from qrnn_fast.estimators import Adjoint, Estimator, Evaluation, parse, resolve
+from qrnn_fast.estimators import Adjoint, Estimator, Evaluation, resolve
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
-_NATIVE = Native()
-
-# Backend objects by the token that stands for them in the ops' strings. Never removed: a compiled graph may hold the
-# token for as long as the process lives. Backends that compare equal share one.
-_TOKENS: dict[Backend, str] = {_NATIVE: "native"}
-_BACKENDS: dict[str, Backend] = {"native": _NATIVE}
 
 
 def evolve(
@@ -71,32 +56,48 @@ def evolve(
     check_tensors(circuit, angles, memory)
     if noise is not None:
         raise ValueError(f"noise must be None, got {noise!r}: no backend of this version takes noise")
-    estimator = resolve(gradient, "angles")
+    check_shots(shots)
+    call = _call(circuit, gradient, shots, backend)
+    if not torch.compiler.is_compiling():
+        operators.refuse_other_derivatives(angles, memory)
+    needs_gradient = torch.is_grad_enabled() and (angles.requires_grad or (memory is not None and memory.requires_grad))
+    if needs_gradient:
+        _check_gradient(call, memory)
+    draws = call.is_sampled or (needs_gradient and call.estimator.draws)
+    seed = draw_seed(generator) if draws else None
+    if angles.dim() == 3:
+        return operators.run(angles, memory, seed, call.problem, needs_gradient)
+    initial = None if memory is None else memory.unsqueeze(0)
+    probs, final = operators.run(angles.unsqueeze(0), initial, seed, call.problem, needs_gradient)
+    return probs.squeeze(0), None if final is None else final.squeeze(0)
+
+
+class _Call(NamedTuple):
+    """What the arguments but the tensors mean."""
+
+    problem: str
+    estimator: Estimator
+    evaluation: Evaluation
+    is_sampled: bool
+
+
+def _call(circuit: Circuit, gradient: str | Estimator, shots: int | None, backend: str | Backend) -> _Call:
+    estimator, engine = resolve(gradient, "angles"), resolve_backend(backend)
+    key = (estimator.text, shots, engine)
+    remembers = not torch.compiler.is_compiling()
+    if remembers and key in circuit.remembered:
+        known: _Call = circuit.remembered[key]
+        return known
     if estimator.over_weights:
         raise ValueError(
             f"{estimator} perturbs an encoder's weights, which evolve does not know; use it in qf.QRNN, or set "
             "wrt='angles'"
         )
-    engine = resolve_backend(backend)
-    if torch.compiler.is_compiling():
-        token = _settle(circuit, engine)
-    else:
-        token = _token(engine)
-        refuse_other_derivatives(angles, memory)
     evaluation = Evaluation(circuit, engine, shots)
-    check_shots(shots)
-    needs_gradient = torch.is_grad_enabled() and (angles.requires_grad or (memory is not None and memory.requires_grad))
-    if needs_gradient:
-        _check_gradient(estimator, evaluation, memory)
-    seed = draw_seed(generator) if evaluation.is_sampled or (needs_gradient and estimator.draws) else None
-    text = f"{shots}\n{estimator.text}\n{token}\n{circuit.to_string()}"
-    pairs = None if memory is None else torch.view_as_real(memory.resolve_conj())
-    if angles.dim() == 3:
-        probs, final_pairs = _EVOLVE(angles, pairs, seed, text)
-        return probs, _complex(final_pairs)
-    probs, final_pairs = _EVOLVE(angles.unsqueeze(0), None if pairs is None else pairs.unsqueeze(0), seed, text)
-    final = _complex(final_pairs)
-    return probs.squeeze(0), None if final is None else final.squeeze(0)
+    call = _Call(operators.describe(evaluation, estimator), estimator, evaluation, evaluation.is_sampled)
+    if remembers:
+        circuit.remembered[key] = call
+    return call
 
 
 def check_memory(memory: Tensor) -> None:
@@ -171,13 +172,13 @@ def check_shots(shots: int | None) -> None:
         raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
 
 
-def _check_gradient(estimator: Estimator, evaluation: Evaluation, memory: Tensor | None) -> None:
-    if isinstance(estimator, Adjoint):
-        estimator.check(evaluation)
+def _check_gradient(call: _Call, memory: Tensor | None) -> None:
+    if isinstance(call.estimator, Adjoint):
+        call.estimator.check(call.evaluation)
     elif memory is not None and memory.requires_grad:
         raise ValueError(
-            f"the initial memory requires a gradient, which {estimator.method!r} does not give; use gradient='adjoint' "
-            "or memory.detach()"
+            f"the initial memory requires a gradient, which {call.estimator.method!r} does not give; use "
+            "gradient='adjoint' or memory.detach()"
         )
 
 
@@ -188,7 +189,7 @@ def resolve_backend(backend: str | Backend) -> Backend:
             raise ValueError(
                 f"unknown backend {backend!r}; accepted: 'auto', 'native' or a backend object such as qf.backends.Aer()"
             )
-        return _NATIVE
+        return operators.NATIVE
     if not (hasattr(backend, "run") and hasattr(backend, "name")):
         raise TypeError(f"backend must be 'auto', 'native' or a backend object, got {_kind(backend)}")
     return backend
@@ -196,191 +197,3 @@ def resolve_backend(backend: str | Backend) -> Backend:
 
 def _kind(value: object) -> str:
     return f"{value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-
-
-def _token(backend: Backend) -> str:
-    token = _TOKENS.get(backend)
-    if token is None:
-        token = _TOKENS.setdefault(backend, f"{backend.name}#{len(_TOKENS)}")
-        _BACKENDS[token] = backend
-    return token
-
-
-def _settle(circuit: Circuit, backend: Backend) -> str:
-    """What is done once, for real, while torch.compile traces: the circuit's string and the backend's token.
-
-    The compiled code is valid for these two objects and as long as the circuit keeps its string.
-    """
-    circuit.to_string()
-    return _token(backend)
-
-
-# What torch.compiler.assume_constant_result does; calling that would import the compiler here.
-_settle._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-class _Problem(NamedTuple):
-    evaluation: Evaluation
-    estimator: Estimator
-    n_outcomes: int
-    dim: int  # 2^m
-
-    @property
-    def tells_memory(self) -> bool:
-        """Whether a final memory is returned; fake tensors must know without a run."""
-        return isinstance(self.evaluation.backend, Native) or not self.evaluation.is_sampled
-
-
-@lru_cache(maxsize=1024)
-def _problem(text: str) -> _Problem:
-    shots, gradient, token, circuit_text = text.split("\n", 3)
-    if token not in _BACKENDS:
-        raise RuntimeError(
-            f"backend {token!r} is an object of the process in which this graph was made; call qf.evolve there, or use "
-            "backend='native'"
-        )
-    circuit = Circuit.from_string(circuit_text)
-    evaluation = Evaluation(circuit, _BACKENDS[token], None if shots == "None" else int(shots))
-    return _Problem(evaluation, parse(gradient), 2 ** len(circuit.readout), 2 ** len(circuit.memory))
-
-
-def _complex(pairs: Tensor | None) -> Tensor | None:
-    """The memory that pairs stand for, None for None and for the empty tensor of one dimension."""
-    return None if pairs is None or pairs.dim() == 1 else torch.view_as_complex(pairs)
-
-
-def _forward(angles: Tensor, memory: Tensor | None, seed: Tensor | None, problem: str) -> tuple[Tensor, Tensor]:
-    p = _problem(problem)
-    memory = None if memory is None else _complex(memory.contiguous())
-    probs, final = p.evaluation.run(angles, memory, 0 if seed is None else int(seed))
-    if (final is not None) != p.tells_memory:
-        rule = "return the final memory, since it does not sample" if final is None else "return None for the memory"
-        raise RuntimeError(f"backend {p.evaluation.backend.name!r} must {rule}")
-    return probs, angles.new_empty(0) if final is None else torch.view_as_real(final)
-
-
-def _forward_fake(angles: Tensor, memory: Tensor | None, seed: Tensor | None, problem: str) -> tuple[Tensor, Tensor]:
-    p = _problem(problem)
-    n_rows, n_steps = angles.shape[:2]
-    probs = angles.new_empty(n_rows, n_steps, p.n_outcomes)
-    return probs, angles.new_empty((n_rows, p.dim, p.dim, 2) if p.tells_memory else 0)
-
-
-def _backward(
-    angles: Tensor,
-    memory: Tensor | None,
-    seed: Tensor | None,
-    grad_probs: Tensor,
-    grad_memory: Tensor | None,
-    problem: str,
-) -> tuple[Tensor, Tensor]:
-    p = _problem(problem)
-    initial = None if memory is None else _complex(memory.contiguous())
-    grad_final = None if grad_memory is None else _complex(grad_memory.contiguous())
-    grad_angles, grad_initial = p.estimator.vjp(
-        p.evaluation, angles, initial, grad_probs, grad_final, 0 if seed is None else int(seed)
-    )
-    if memory is None or grad_initial is None:
-        return grad_angles, angles.new_empty(0)
-    return grad_angles, torch.view_as_real(grad_initial)
-
-
-def _backward_fake(
-    angles: Tensor,
-    memory: Tensor | None,
-    seed: Tensor | None,
-    grad_probs: Tensor,
-    grad_memory: Tensor | None,
-    problem: str,
-) -> tuple[Tensor, Tensor]:
-    grad_angles = angles.new_empty(angles.shape)
-    if memory is None or not isinstance(_problem(problem).estimator, Adjoint):
-        return grad_angles, angles.new_empty(0)
-    return grad_angles, angles.new_empty(memory.shape)
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    angles, memory, seed, ctx.problem = inputs
-    ctx.save_for_backward(angles, memory, seed)
-    ctx.set_materialize_grads(False)  # a None for the final memory saves work
-
-
-def _autograd(ctx: Any, grad_probs: Tensor | None, grad_memory: Tensor | None) -> tuple[Tensor | None, ...]:
-    angles, memory, seed = ctx.saved_tensors
-    p = _problem(ctx.problem)
-    needs_angles, needs_memory, *_ = ctx.needs_input_grad
-    if needs_memory and not isinstance(p.estimator, Adjoint):
-        raise ValueError(f"{p.estimator.method!r} gives no gradient by the initial memory; use gradient='adjoint'")
-    if grad_probs is None:
-        grad_probs = angles.new_zeros(*angles.shape[:2], p.n_outcomes)
-    grad_angles, grad_initial = _EVOLVE_BACKWARD(angles, memory, seed, grad_probs, grad_memory, ctx.problem)
-    return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None, None
-
-
-def _no_second_order(ctx: Any, *grads: Tensor) -> None:
-    raise RuntimeError("qf.evolve: second derivatives are not available; differentiate once, without create_graph=True")
-
-
-def refuse_other_derivatives(*tensors: Tensor | None) -> None:
-    """Raise where a tensor carries a derivative of torch.func or of forward mode, which would be lost."""
-    # torch.func's own message would be about an autograd.Function that the user never wrote, forward mode says nothing.
-    functorch, dual_level = torch._C._functorch.is_gradtrackingtensor, forward_ad._current_level
-    for tensor in tensors:
-        if tensor is None:
-            continue
-        is_dual = dual_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
-        if is_dual or functorch(tensor):
-            raise RuntimeError(
-                "qf.evolve cannot be differentiated by torch.func (grad, vjp, jvp, jacrev, hessian) nor in forward "
-                "mode; use torch.autograd.grad or backward(), which go together with torch.vmap"
-            )
-
-
-def _vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
-    """Folds the mapped dimension into the batch, for both ops: angles, memory, seed, [gradients], problem."""
-    *tensors, problem = args
-    refuse_other_derivatives(*tensors)
-    n = info.batch_size
-
-    def fold(tensor: Tensor | None, dim: int | None) -> Tensor | None:
-        if tensor is None:
-            return None
-        tensor = tensor.expand(n, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-        return tensor.flatten(0, 1)
-
-    seed, seed_dim = tensors[2], in_dims[2]
-    if seed_dim is not None:
-        seed = seed.select(seed_dim, 0)  # one is enough: rows draw different numbers anyway
-    elif info.randomness == "same" and seed is not None:
-        raise ValueError("qf.evolve draws numbers; use torch.vmap(randomness='different'), not 'same'")
-    folded = [seed if i == 2 else fold(t, d) for i, (t, d) in enumerate(zip(tensors, in_dims, strict=False))]
-    outputs = (_EVOLVE if len(tensors) == 3 else _EVOLVE_BACKWARD)(*folded, problem)
-    # A result without memory is empty, with nothing to unfold.
-    unfolded = tuple(o if o.dim() == 1 else o.unflatten(0, (n, -1)) for o in outputs)
-    return unfolded, tuple(None if o.dim() == 1 else 0 for o in outputs)
-
-
-def _register(name: str, schema: str, kernel: Callable[..., Any], fake: Callable[..., Any]) -> Any:
-    qualified = f"qrnn_fast::{name}"
-    torch.library.define(qualified, schema, tags=torch.Tag.pt2_compliant_tag)
-    torch.library.impl(qualified, "cpu", kernel)
-    torch.library.register_fake(qualified, fake)
-    torch.library.register_vmap(qualified, _vmap)
-    return getattr(torch.ops.qrnn_fast, name).default
-
-
-_EVOLVE = _register(
-    "evolve",
-    "(Tensor angles, Tensor? memory, Tensor? seed, str problem) -> (Tensor, Tensor)",
-    _forward,
-    _forward_fake,
-)
-_EVOLVE_BACKWARD = _register(
-    "evolve_backward",
-    "(Tensor angles, Tensor? memory, Tensor? seed, Tensor grad_probs, Tensor? grad_memory, str problem)"
-    " -> (Tensor, Tensor)",
-    _backward,
-    _backward_fake,
-)
-torch.library.register_autograd("qrnn_fast::evolve", _autograd, setup_context=_setup_context)
-torch.library.register_autograd("qrnn_fast::evolve_backward", _no_second_order)

@@ -13,7 +13,8 @@ from torch.autograd.function import once_differentiable
 
 from qrnn_fast.estimators import Evaluation, Perturbation
 from qrnn_fast.estimators.base import contract
-from qrnn_fast.evolve import check_tensors, draw_seed, refuse_other_derivatives
+from qrnn_fast.evolve import check_tensors, draw_seed
+from qrnn_fast.operators import refuse_other_derivatives
 from qrnn_fast.packing import Packing
 
 
