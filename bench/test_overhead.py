@@ -1,8 +1,8 @@
 """What Python and PyTorch add to the engine: crx_chain, 8 qubits, T = 20, one sequence, one thread.
 
 Targets: `evolve` at most 25 us above the engine's own time; with the gradient at most 60 us above the engine's two
-calls and what torch.autograd takes for a function that does nothing; a whole training update at batch 1 (Linear, circuit,
-Linear, loss, backward, Adam) by the adjoint at most 0.4 ms.
+calls and what torch.autograd takes for a function that does nothing; a whole training update at batch 1 (Linear,
+circuit, Linear, loss, backward, Adam) by the adjoint at most 0.4 ms.
 """
 
 from __future__ import annotations
