@@ -237,7 +237,8 @@ void CoefficientCompiler::emit_runs(CoefficientProgram& program, const std::vect
 
 // The run in an order in which instructions that share registers lie apart: the adjoint adds to what a register's place
 // holds, and has to wait where that was written a moment ago. Looks a few instructions ahead.
-std::vector<const CoefficientCompiler::Instruction*> CoefficientCompiler::spread(std::vector<const Instruction*> run) const {
+std::vector<const CoefficientCompiler::Instruction*> CoefficientCompiler::spread(
+    std::vector<const Instruction*> run) const {
     constexpr size_t ahead = 32;
     std::vector<std::ptrdiff_t> touched(n_registers_, -static_cast<std::ptrdiff_t>(run.size()));
     std::vector<char> waits(n_registers_, 0);

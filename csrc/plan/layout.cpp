@@ -170,9 +170,8 @@ class LayoutBuilder {
             templates.emplace_back(make_template(op, labels, row_active, col_active, program_.expressions), &contexts);
         }
         // The longest first, so that the others find blocks of theirs in an order that suits them.
-        std::stable_sort(templates.begin(), templates.end(), [](const auto& a, const auto& b) {
-            return a.first.blocks.size() > b.first.blocks.size();
-        });
+        std::stable_sort(templates.begin(), templates.end(),
+                         [](const auto& a, const auto& b) { return a.first.blocks.size() > b.first.blocks.size(); });
 
         std::vector<std::int32_t> next_place(after.size, -1);
         std::vector<char> kept(before.size, 0);  // places of inputs that live on as outputs
