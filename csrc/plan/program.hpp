@@ -60,6 +60,7 @@ struct BlockList {
 
 struct PauliProgram {
     std::int32_t n_angles, n_memory, n_outcome;  // A, m, r
+    // Registers, in order: constants, sines and cosines, carried numbers, results.
     std::int32_t n_registers, n_carried;
     std::int32_t carried_in;          // carried number k of the last step is register carried_in + k
     const std::int32_t* carried_out;  // register of this step's carried number k

@@ -43,7 +43,11 @@ int64_t workspace_size(const PauliProgram& p, bool adjoint) {
     return Workspace<Real>(p, nullptr, adjoint).size * Lanes<Real>::n;
 }
 
-int64_t kept_vectors(const PauliProgram& p) { return (int64_t{1} << 2 * p.n_memory) + p.n_carried; }
+// Kept of every step: the memory, and the registers of sines and cosines and of what the step before handed on, which
+// lie side by side.
+int64_t n_kept_registers(const PauliProgram& p) { return p.carried_in + p.n_carried - p.n_constants; }
+
+int64_t kept_vectors(const PauliProgram& p) { return (int64_t{1} << 2 * p.n_memory) + n_kept_registers(p); }
 
 template <class Real>
 int64_t kept_size(const PauliProgram& p) {
@@ -94,12 +98,12 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
     const Real weight = Real(1) / Real(n_outcomes);
     for (int64_t t = first; t < last; ++t) {
         load_rows<Real>(g.angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.angles);
+        trigs_forward<Real, 1>(p, w.angles, w.registers, w.state);
         if (g.kept) {
             V* kept = reinterpret_cast<V*>(g.kept) + t * kept_vectors(p);
             for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
-            for (int k = 0; k < p.n_carried; ++k) kept[n_memory + k] = w.registers[p.carried_in + k];
+            for (int64_t i = 0; i < n_kept_registers(p); ++i) kept[n_memory + i] = w.registers[p.n_constants + i];
         }
-        trigs_forward<Real, 1>(p, w.angles, w.registers, w.state);
         segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
         blocks_forward<Batch, false, Real>(p, p.step, w.registers, w.state, w.state);
         if (g.probabilities) {
@@ -154,9 +158,7 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
     for (int64_t t = last; t-- > first;) {
         const V* kept = reinterpret_cast<const V*>(g.kept) + t * kept_vectors(p);
         for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
-        for (int k = 0; k < p.n_carried; ++k) w.registers[p.carried_in + k] = kept[n_memory + k];
-        load_rows<Real>(g.angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.angles);
-        trigs_forward<Real, 1>(p, w.angles, w.registers, w.state);
+        for (int64_t i = 0; i < n_kept_registers(p); ++i) w.registers[p.n_constants + i] = kept[n_memory + i];
         segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
         blocks_forward<Batch, true, Real>(p, p.step, w.registers, w.state, w.tape);
 
