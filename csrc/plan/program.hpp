@@ -28,12 +28,13 @@ struct Block {
     std::int32_t tape;     // first of n_columns * cols places on the tape
 };
 
-// A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i].
+// A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i], dst going up by one.
 struct Segment {
     std::int32_t n_terms;        // 1..4; in a sum of several terms the first is positive
     std::int32_t sign_mask;      // bit i set: term i is subtracted
     std::int32_t constant_mask;  // bit i set: register a_i is a constant, which needs no adjoint
-    std::int32_t begin;      // first int32 of the run's operands: dst, a_0, b_0, a_1, b_1, ...
+    std::int32_t dst;            // of the first instruction
+    std::int32_t begin;          // first int32 of the run's operands: a_0, b_0, a_1, b_1, ...
     std::int32_t n;
 };
 

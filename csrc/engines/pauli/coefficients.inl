@@ -13,12 +13,13 @@ QRNN_INLINE V* operand(V* registers, int64_t bytes) {
 }
 
 template <class Real, int parts, int N, int mask>
-void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
+void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
     using V = VectorOf<Real>;
-    for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
+    V* dst = reg + parts * s.dst;
+    for (int i = s.n; i > 0; --i, o += 2 * N, dst += parts) {
         V sum[parts];
         for (int t = 0; t < N; ++t) {
-            const V *a = operand<parts>(reg, o[1 + 2 * t]), *b = operand<parts>(reg, o[2 + 2 * t]);
+            const V *a = operand<parts>(reg, o[2 * t]), *b = operand<parts>(reg, o[2 * t + 1]);
             for (int h = 0; h < parts; ++h)
                 if (t == 0)
                     sum[h] = mask & 1 ? -(a[h] * b[h]) : a[h] * b[h];
@@ -27,26 +28,29 @@ void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
                 else
                     sum[h] += a[h] * b[h];
         }
-        for (int h = 0; h < parts; ++h) operand<parts>(reg, o[0])[h] = sum[h];
+        for (int h = 0; h < parts; ++h) dst[h] = sum[h];
     }
 }
 
 // Last instruction first.
 template <class Real, int parts, int N, int mask>
-void segment_adjoint(const int32_t* o, int n, int constants, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
     using V = VectorOf<Real>;
     const auto add = [&](int32_t sum, const V* g, int32_t x) __attribute__((always_inline)) {
         for (int h = 0; h < parts; ++h) operand<parts>(grad, sum)[h] += g[h] * operand<parts>(reg, x)[h];
     };
-    for (o += n * (1 + 2 * N); n > 0; --n) {
-        o -= 1 + 2 * N;
+    const V* dst = grad + parts * (s.dst + s.n);
+    const int constants = s.constant_mask;
+    o += s.n * 2 * N;
+    for (int i = s.n; i > 0; --i) {
+        o -= 2 * N, dst -= parts;
         V g[parts], minus_g[parts];
         for (int h = 0; h < parts; ++h) {
-            g[h] = operand<parts>(grad, o[0])[h];
+            g[h] = dst[h];
             minus_g[h] = -g[h];
         }
         for (int t = 0; t < N; ++t) {
-            const int32_t a = o[1 + 2 * t], b = o[2 + 2 * t];
+            const int32_t a = o[2 * t], b = o[2 * t + 1];
             if (!(constants >> t & 1)) add(a, mask >> t & 1 ? minus_g : g, b);
             add(b, mask >> t & 1 ? minus_g : g, a);
         }
@@ -107,9 +111,9 @@ void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>
     for (int i = first; i < last; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                          \
-    case 16 * N + mask:                                                        \
-        segment_forward<Real, parts, N, mask>(p.operands + s.begin, s.n, reg); \
+#define CASE(N, mask)                                                        \
+    case 16 * N + mask:                                                      \
+        segment_forward<Real, parts, N, mask>(s, p.operands + s.begin, reg); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
@@ -123,9 +127,9 @@ void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf
     for (int i = last; i-- > first;) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                                                 \
-    case 16 * N + mask:                                                                               \
-        segment_adjoint<Real, parts, N, mask>(p.operands + s.begin, s.n, s.constant_mask, reg, grad); \
+#define CASE(N, mask)                                                              \
+    case 16 * N + mask:                                                            \
+        segment_adjoint<Real, parts, N, mask>(s, p.operands + s.begin, reg, grad); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
