@@ -11,8 +11,9 @@ namespace qrnn {
 
 // How a block's matrix is given. A turn is [[a, b], [-b, a]]. A twin turn is [[P, Q], [Q, P]] with turns P and Q: the
 // turn (P + Q) / 2 of sums x_0 + x_2, x_1 + x_3 and the turn (P - Q) / 2 of differences, of which sums and differences
-// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign.
-enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn };
+// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign. A scattered row
+// is a dense matrix of one row for columns whose places have nothing in common.
+enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row };
 
 // y = C x with a matrix of at most 4 x 4, for every column of a list.
 struct Block {
@@ -23,7 +24,8 @@ struct Block {
     std::int32_t coefficient[16];     // registers; dense: of [4 * row + col]; else (a, b) of each turn
     std::int32_t in[4], out[4];       // places of the inputs and outputs relative to the column's two offsets
     std::int32_t n_columns;
-    std::int32_t columns;  // first of n_columns pairs (input offset, output offset) in the offset list
+    std::int32_t columns;  // number of the first of n_columns pairs (input offset, output offset) in the offset list;
+                           // there, a scattered row has the offsets of all inputs, then of the output, for each column
     std::int32_t fours;    // columns 4 i .. 4 i + 3 are neighbours, inputs and outputs alike
     std::int32_t tape;     // first of n_columns * cols places on the tape
 };

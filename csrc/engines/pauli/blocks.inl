@@ -278,6 +278,41 @@ void turns_adjoint(const Block& b, const int32_t* columns, const Access access, 
     for (int k = 0; k < size; ++k) access.add_grad(b.coefficient[k], sum[k]);
 }
 
+// ---- Scattered rows (program.hpp), one column at a time.
+template <int C, bool taped, class Access, class Number>
+void scattered_forward(const Block& b, const int32_t* places, const Access access, Number* state, Number* tape) {
+    Number c[C];
+    for (int k = 0; k < C; ++k) c[k] = access.coefficient(b.coefficient[k]);
+    for (int column = 0; column < b.n_columns; ++column, places += C + 1) {
+        Number y{};
+        for (int k = 0; k < C; ++k) {
+            const Number x = access.load(state, places[k]);
+            if constexpr (taped) *tape++ = x;
+            y = k == 0 ? c[0] * x : y + c[k] * x;
+        }
+        access.store(state, places[C], y);
+    }
+}
+
+template <int C, class Access, class Number>
+void scattered_adjoint(const Block& b, const int32_t* places, const Access access, Number* adjoint,
+                       const Number* tape) {
+    Number c[C], sum[C];
+    for (int k = 0; k < C; ++k) {
+        c[k] = access.coefficient(b.coefficient[k]);
+        sum[k] = Number{};
+    }
+    for (int column = 0; column < b.n_columns; ++column, places += C + 1) {
+        const Number y = access.load(adjoint, places[C]);
+        for (int k = 0; k < C; ++k) {
+            sum[k] += y * *tape++;
+            const Number before = b.adjoint_accumulate >> k & 1 ? access.load(adjoint, places[k]) : Number{};
+            access.store(adjoint, places[k], before + c[k] * y);
+        }
+    }
+    for (int k = 0; k < C; ++k) access.add_grad(b.coefficient[k], sum[k]);
+}
+
 // clang-format off
 #define QRNN_FOR_SHAPES(CASE) \
     CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) \
@@ -294,6 +329,15 @@ QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const
             return turns_forward<BlockForm::twin_turn, taped>(b, columns, access, state, tape);
         case BlockForm::crossed_twin_turn:
             return turns_forward<BlockForm::crossed_twin_turn, taped>(b, columns, access, state, tape);
+        case BlockForm::scattered_row:
+            if constexpr (Access::step == 1) switch (b.cols) {
+#define CASE(C) \
+    case C:     \
+        return scattered_forward<C, taped>(b, columns, access, state, tape);
+                    CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+                }
+            return;
         case BlockForm::dense:
             break;
     }
@@ -320,6 +364,15 @@ QRNN_INLINE void any_block_adjoint(const Block& b, const int32_t* columns, int n
             return turns_adjoint<BlockForm::twin_turn>(b, columns, access, adjoint, tape);
         case BlockForm::crossed_twin_turn:
             return turns_adjoint<BlockForm::crossed_twin_turn>(b, columns, access, adjoint, tape);
+        case BlockForm::scattered_row:
+            if constexpr (Access::step == 1) switch (b.cols) {
+#define CASE(C) \
+    case C:     \
+        return scattered_adjoint<C>(b, columns, access, adjoint, tape);
+                    CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+                }
+            return;
         case BlockForm::dense:
             break;
     }
@@ -355,7 +408,7 @@ struct Single {
     static QRNN_INLINE void with_access(const Block& b, const Real* registers, Real* grad, Real, F f) {
         if (b.fours)
             f(FourColumns<Real>{registers, grad});
-        else if (b.n_columns % 4 == 0)
+        else if (b.n_columns % 4 == 0 && b.form != BlockForm::scattered_row)
             f(FourApart<Real>{{registers, grad}});
         else
             f(OneNumber<Real>{registers, grad});
