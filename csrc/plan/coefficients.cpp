@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 namespace qrnn {
@@ -180,7 +181,7 @@ CoefficientProgram CoefficientCompiler::compile(std::int32_t vector_bytes) {
 
 std::int32_t CoefficientCompiler::reg(Value value) const {
     if (value.is_constant()) return constants_.at(value.scale);
-    return scaled_.at({value.scale, value.node});
+    return final_register_[scaled_.at({value.scale, value.node})];
 }
 
 CoefficientCompiler::Shape CoefficientCompiler::shape_of(const Instruction& instruction) const {
@@ -193,8 +194,11 @@ CoefficientCompiler::Shape CoefficientCompiler::shape_of(const Instruction& inst
 }
 
 // Carried numbers do not depend on those of the step before: what depends on these comes last.
-void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const {
+void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) {
     std::vector<char> is_late(n_registers_, 0), done(n_registers_, 1);
+    final_register_.resize(n_registers_);
+    std::iota(final_register_.begin(), final_register_.end(), 0);
+    next_register_ = program.carried_in + n_carried_;
     for (std::int32_t k = 0; k < n_carried_; ++k) is_late[program.carried_in + k] = 1;
     std::vector<const Instruction*> early, late;
     for (const Instruction& instruction : instructions_) {
@@ -211,7 +215,7 @@ void CoefficientCompiler::emit_segments(CoefficientProgram& program, std::int32_
 // Instructions of one shape run in one loop. The runs are made as few as can be had by always choosing the shape of
 // which most instructions are ready, those included that get ready within the run.
 void CoefficientCompiler::emit_runs(CoefficientProgram& program, const std::vector<const Instruction*>& instructions,
-                                    std::vector<char>& done, std::int32_t vector_bytes) const {
+                                    std::vector<char>& done, std::int32_t vector_bytes) {
     std::map<Shape, std::vector<const Instruction*>> waiting;
     for (const Instruction* instruction : instructions) waiting[shape_of(*instruction)].push_back(instruction);
     while (!waiting.empty()) {
@@ -237,7 +241,8 @@ void CoefficientCompiler::emit_runs(CoefficientProgram& program, const std::vect
 
 // The run in an order in which instructions that share registers lie apart: the adjoint adds to what a register's place
 // holds, and has to wait where that was written a moment ago. Looks a few instructions ahead.
-std::vector<const CoefficientCompiler::Instruction*> CoefficientCompiler::spread(std::vector<const Instruction*> run) const {
+std::vector<const CoefficientCompiler::Instruction*> CoefficientCompiler::spread(
+    std::vector<const Instruction*> run) const {
     constexpr size_t ahead = 32;
     std::vector<std::ptrdiff_t> touched(n_registers_, -static_cast<std::ptrdiff_t>(run.size()));
     std::vector<char> waits(n_registers_, 0);
@@ -268,17 +273,15 @@ std::vector<const CoefficientCompiler::Instruction*> CoefficientCompiler::spread
 }
 
 void CoefficientCompiler::emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run,
-                                   std::int32_t vector_bytes) const {
+                                   std::int32_t vector_bytes) {
     const Shape shape = shape_of(*run[0]);
-    program.segments.push_back({shape.n_terms, shape.sign_mask, shape.constant_mask,
+    program.segments.push_back({shape.n_terms, shape.sign_mask, shape.constant_mask, next_register_,
                                 static_cast<std::int32_t>(program.operands.size()),
                                 static_cast<std::int32_t>(run.size())});
     for (const Instruction* instruction : run) {
-        program.operands.push_back(instruction->dst * vector_bytes);
-        for (const Term& t : instruction->terms) {
-            program.operands.push_back(t.a * vector_bytes);
-            program.operands.push_back(t.b * vector_bytes);
-        }
+        for (const Term& t : instruction->terms)
+            for (std::int32_t reg : {t.a, t.b}) program.operands.push_back(final_register_[reg] * vector_bytes);
+        final_register_[instruction->dst] = next_register_++;
     }
 }
 

@@ -52,12 +52,11 @@ class CoefficientCompiler {
     Term term_of(double coefficient, int node);
     std::int32_t add_sum(std::vector<Term> terms);
     std::int32_t add_instruction(std::vector<Term> terms);
-    void emit_segments(CoefficientProgram& program, std::int32_t vector_bytes) const;
+    void emit_segments(CoefficientProgram& program, std::int32_t vector_bytes);
     void emit_runs(CoefficientProgram& program, const std::vector<const Instruction*>& instructions,
-                   std::vector<char>& done, std::int32_t vector_bytes) const;
+                   std::vector<char>& done, std::int32_t vector_bytes);
     std::vector<const Instruction*> spread(std::vector<const Instruction*> run) const;
-    void emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run,
-                  std::int32_t vector_bytes) const;
+    void emit_run(CoefficientProgram& program, const std::vector<const Instruction*>& run, std::int32_t vector_bytes);
 
     const Expressions& expressions_;
     int n_carried_;
@@ -70,7 +69,8 @@ class CoefficientCompiler {
     std::map<std::pair<double, int>, std::int32_t> scaled_;  // registers of c * node
     std::vector<std::int32_t> level_;                        // by register
     std::vector<Instruction> instructions_;
-    std::int32_t n_registers_ = 0;
+    std::int32_t n_registers_ = 0, next_register_ = 0;
+    std::vector<std::int32_t> final_register_;  // results are numbered anew, in the order in which they are computed
 };
 
 }  // namespace qrnn

@@ -170,9 +170,8 @@ class LayoutBuilder {
             templates.emplace_back(make_template(op, labels, row_active, col_active, program_.expressions), &contexts);
         }
         // The longest first, so that the others find blocks of theirs in an order that suits them.
-        std::stable_sort(templates.begin(), templates.end(), [](const auto& a, const auto& b) {
-            return a.first.blocks.size() > b.first.blocks.size();
-        });
+        std::stable_sort(templates.begin(), templates.end(),
+                         [](const auto& a, const auto& b) { return a.first.blocks.size() > b.first.blocks.size(); });
 
         std::vector<std::int32_t> next_place(after.size, -1);
         std::vector<char> kept(before.size, 0);  // places of inputs that live on as outputs
@@ -273,8 +272,11 @@ class LayoutBuilder {
         return labels;
     }
 
-    // Splits a template's columns by how their places lie to each other; each split is one block.
+    // Splits a template's columns by how their places lie to each other; each split is one block. Few columns are not
+    // worth a block of their own.
     void emit(std::vector<LaidOutBlock>& list, const BlockTemplate& block, const std::vector<Column>& all_columns) {
+        constexpr size_t few = 8;
+        const bool may_scatter = block.form == BlockForm::dense && block.rows.size() == 1 && !block.accumulate;
         std::map<std::vector<std::int32_t>, std::vector<const Column*>> by_shape;
         for (const Column& column : all_columns) {
             std::vector<std::int32_t> shape;
@@ -282,27 +284,45 @@ class LayoutBuilder {
             for (std::int32_t place : column.out) shape.push_back(place - column.out[0]);
             by_shape[shape].push_back(&column);
         }
+        std::vector<const Column*> scattered;
         for (const auto& [shape, columns] : by_shape) {
-            LaidOutBlock laid{};
-            laid.coefficients = block.coefficients;
-            Block& b = laid.block;
-            b.form = block.form;
-            b.rows = static_cast<std::int32_t>(block.rows.size());
-            b.cols = static_cast<std::int32_t>(block.cols.size());
-            b.accumulate = block.accumulate;
-            b.adjoint_accumulate = block.adjoint_accumulate;
+            if (may_scatter && by_shape.size() > 1 && columns.size() < few) {
+                scattered.insert(scattered.end(), columns.begin(), columns.end());
+                continue;
+            }
+            Block& b = emit_block(list, block, columns.size());
             for (int c = 0; c < b.cols; ++c) b.in[c] = shape[c];
             for (int r = 0; r < b.rows; ++r) b.out[r] = shape[b.cols + r];
-            b.n_columns = static_cast<std::int32_t>(columns.size());
-            b.columns = static_cast<std::int32_t>(result_.offsets.size() / 2);
             for (const Column* column : columns) {
                 result_.offsets.push_back(column->in[0]);
                 result_.offsets.push_back(column->out[0]);
             }
             b.fours = come_in_fours(b);
-            result_.multiply_adds += static_cast<double>(b.rows) * b.cols * b.n_columns;
-            list.push_back(std::move(laid));
         }
+        if (scattered.empty()) return;
+        emit_block(list, block, scattered.size()).form = BlockForm::scattered_row;
+        for (const Column* column : scattered) {
+            result_.offsets.insert(result_.offsets.end(), column->in.begin(), column->in.end());
+            result_.offsets.push_back(column->out[0]);
+        }
+        if (result_.offsets.size() % 2 != 0) result_.offsets.push_back(0);
+    }
+
+    // A block without columns, which are to follow in the offset list.
+    Block& emit_block(std::vector<LaidOutBlock>& list, const BlockTemplate& block, size_t n_columns) {
+        LaidOutBlock laid{};
+        laid.coefficients = block.coefficients;
+        Block& b = laid.block;
+        b.form = block.form;
+        b.rows = static_cast<std::int32_t>(block.rows.size());
+        b.cols = static_cast<std::int32_t>(block.cols.size());
+        b.accumulate = block.accumulate;
+        b.adjoint_accumulate = block.adjoint_accumulate;
+        b.n_columns = static_cast<std::int32_t>(n_columns);
+        b.columns = static_cast<std::int32_t>(result_.offsets.size() / 2);
+        result_.multiply_adds += static_cast<double>(b.rows) * b.cols * b.n_columns;
+        list.push_back(std::move(laid));
+        return list.back().block;
     }
 
     bool come_in_fours(const Block& block) const {

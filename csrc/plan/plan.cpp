@@ -37,6 +37,8 @@ const char* form_name(BlockForm form) {
     switch (form) {
         case BlockForm::dense:
             return "";
+        case BlockForm::scattered_row:
+            return "scattered ";
         case BlockForm::turn:
             return "turn ";
         case BlockForm::twin_turn:

@@ -11,8 +11,9 @@ namespace qrnn {
 
 // How a block's matrix is given. A turn is [[a, b], [-b, a]]. A twin turn is [[P, Q], [Q, P]] with turns P and Q: the
 // turn (P + Q) / 2 of sums x_0 + x_2, x_1 + x_3 and the turn (P - Q) / 2 of differences, of which sums and differences
-// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign.
-enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn };
+// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign. A scattered row
+// is a dense matrix of one row for columns whose places have nothing in common.
+enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row };
 
 // y = C x with a matrix of at most 4 x 4, for every column of a list.
 struct Block {
@@ -23,17 +24,19 @@ struct Block {
     std::int32_t coefficient[16];     // registers; dense: of [4 * row + col]; else (a, b) of each turn
     std::int32_t in[4], out[4];       // places of the inputs and outputs relative to the column's two offsets
     std::int32_t n_columns;
-    std::int32_t columns;  // first of n_columns pairs (input offset, output offset) in the offset list
+    std::int32_t columns;  // number of the first of n_columns pairs (input offset, output offset) in the offset list;
+                           // there, a scattered row has the offsets of all inputs, then of the output, for each column
     std::int32_t fours;    // columns 4 i .. 4 i + 3 are neighbours, inputs and outputs alike
     std::int32_t tape;     // first of n_columns * cols places on the tape
 };
 
-// A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i].
+// A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i], dst going up by one.
 struct Segment {
     std::int32_t n_terms;        // 1..4; in a sum of several terms the first is positive
     std::int32_t sign_mask;      // bit i set: term i is subtracted
     std::int32_t constant_mask;  // bit i set: register a_i is a constant, which needs no adjoint
-    std::int32_t begin;      // first int32 of the run's operands: dst, a_0, b_0, a_1, b_1, ...
+    std::int32_t dst;            // of the first instruction
+    std::int32_t begin;          // first int32 of the run's operands: a_0, b_0, a_1, b_1, ...
     std::int32_t n;
 };
 
@@ -60,6 +63,7 @@ struct BlockList {
 
 struct PauliProgram {
     std::int32_t n_angles, n_memory, n_outcome;  // A, m, r
+    // Registers, in order: constants, sines and cosines, carried numbers, results.
     std::int32_t n_registers, n_carried;
     std::int32_t carried_in;          // carried number k of the last step is register carried_in + k
     const std::int32_t* carried_out;  // register of this step's carried number k

@@ -57,9 +57,9 @@ QRNN_INLINE Real sum_of_lanes(VectorOf<Real> v) {
 
 // ---- Sine and cosine.
 // Reduction by multiples of pi/2 in two parts, or in three short ones where there is no fused multiply-add (Cody and
-// Waite 1980), for arguments up to `limit`; minimax polynomials of fdlibm (double) and Cephes (float) on [-pi/4, pi/4], evaluated in pairs of terms (Estrin 1960) because
-// a processor that looks some hundred instructions ahead waits for the latency of a chain, not for its multiplications.
-// Error below 1 ulp of 1. 22 operations a pair (17 for float).
+// Waite 1980), for arguments up to `limit`; minimax polynomials of fdlibm (double) and Cephes (float) on [-pi/4, pi/4],
+// evaluated in pairs of terms (Estrin 1960) because a processor that looks some hundred instructions ahead waits for
+// the latency of a chain, not for its multiplications. Error below 1 ulp of 1. 22 operations a pair (17 for float).
 template <class Real>
 struct SinCos;
 
@@ -148,7 +148,7 @@ void mend_sincos(VectorOf<Real> x, VectorOf<Real>& sine, VectorOf<Real>& cosine)
         }
 }
 
-// ---- Rows of memory to lanes and back: lane l of vector i is element i of row l.
+// ---- Rows of memory to lanes and back: lane l of vector i (at i * step) is element i of row l.
 template <int... index>
 struct Indices {};
 template <int n, int... index>
@@ -178,11 +178,12 @@ QRNN_INLINE void transpose_stage(V* rows) {
 // A row's tail is covered by a last window that overlaps the one before; rows shorter than a vector go one by one.
 // Lanes past the last row repeat it.
 template <class Real>
-QRNN_INLINE void load_rows(const Real* base, int64_t stride, int n_rows, int length, VectorOf<Real>* out) {
+QRNN_INLINE void load_rows(const Real* base, int64_t stride, int n_rows, int length, VectorOf<Real>* out,
+                           int out_step = 1) {
     constexpr int n = Lanes<Real>::n;
     if (length < n) {
         for (int i = 0; i < length; ++i)
-            for (int l = 0; l < n; ++l) out[i][l] = base[(l < n_rows ? l : n_rows - 1) * stride + i];
+            for (int l = 0; l < n; ++l) out[i * out_step][l] = base[(l < n_rows ? l : n_rows - 1) * stride + i];
         return;
     }
     for (int start = 0; start < length; start += n) {
@@ -190,22 +191,23 @@ QRNN_INLINE void load_rows(const Real* base, int64_t stride, int n_rows, int len
         VectorOf<Real> rows[n];
         for (int l = 0; l < n; ++l) rows[l] = load_unaligned(base + (l < n_rows ? l : n_rows - 1) * stride + at);
         transpose_stage<n / 2, n>(rows);
-        for (int i = 0; i < n; ++i) out[at + i] = rows[i];
+        for (int i = 0; i < n; ++i) out[(at + i) * out_step] = rows[i];
     }
 }
 
 template <class Real>
-QRNN_INLINE void store_rows(Real* base, int64_t stride, int n_rows, int length, const VectorOf<Real>* in) {
+QRNN_INLINE void store_rows(Real* base, int64_t stride, int n_rows, int length, const VectorOf<Real>* in,
+                            int in_step = 1) {
     constexpr int n = Lanes<Real>::n;
     if (length < n) {
         for (int i = 0; i < length; ++i)
-            for (int l = 0; l < n_rows; ++l) base[l * stride + i] = in[i][l];
+            for (int l = 0; l < n_rows; ++l) base[l * stride + i] = in[i * in_step][l];
         return;
     }
     for (int start = 0; start < length; start += n) {
         const int at = start + n <= length ? start : length - n;
         VectorOf<Real> rows[n];
-        for (int i = 0; i < n; ++i) rows[i] = in[at + i];
+        for (int i = 0; i < n; ++i) rows[i] = in[(at + i) * in_step];
         transpose_stage<n / 2, n>(rows);
         for (int l = 0; l < n_rows; ++l) store_unaligned(base + l * stride + at, rows[l]);
     }

@@ -43,7 +43,11 @@ int64_t workspace_size(const PauliProgram& p, bool adjoint, int) {
     return Workspace<Real>(p, nullptr, adjoint).size * Lanes<Real>::n;
 }
 
-int64_t kept_vectors(const PauliProgram& p) { return (int64_t{1} << 2 * p.n_memory) + p.n_carried; }
+// Kept of every step: the memory, and the registers of sines and cosines and of what the step before handed on, which
+// lie side by side.
+int64_t n_kept_registers(const PauliProgram& p) { return p.carried_in + p.n_carried - p.n_constants; }
+
+int64_t kept_vectors(const PauliProgram& p) { return (int64_t{1} << 2 * p.n_memory) + n_kept_registers(p); }
 
 template <class Real>
 int64_t kept_size(const PauliProgram& p) {
@@ -94,13 +98,13 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
     const Real weight = Real(1) / Real(n_outcomes);
     for (int64_t t = first; t < last; ++t) {
         load_rows<Real>(g.angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.angles);
+        trigs_forward<Real, 1>(p, w.angles, w.registers, w.state);
         if (g.kept) {
             V* kept = reinterpret_cast<V*>(g.kept) + t * kept_vectors(p);
             for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
-            for (int k = 0; k < p.n_carried; ++k) kept[n_memory + k] = w.registers[p.carried_in + k];
+            for (int64_t i = 0; i < n_kept_registers(p); ++i) kept[n_memory + i] = w.registers[p.n_constants + i];
         }
-        w.state[0] += trigs_forward<Real>(p, w.angles, w.registers);
-        segments_forward<Real>(p, 0, p.n_segments, w.registers);
+        segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
         blocks_forward<Batch, false, Real>(p, p.step, w.registers, w.state, w.state);
         if (g.probabilities) {
             for (int j = 0; j < n_outcomes; ++j)
@@ -154,10 +158,8 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
     for (int64_t t = last; t-- > first;) {
         const V* kept = reinterpret_cast<const V*>(g.kept) + t * kept_vectors(p);
         for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
-        for (int k = 0; k < p.n_carried; ++k) w.registers[p.carried_in + k] = kept[n_memory + k];
-        load_rows<Real>(g.angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.angles);
-        w.state[0] += trigs_forward<Real>(p, w.angles, w.registers);
-        segments_forward<Real>(p, 0, p.n_segments, w.registers);
+        for (int64_t i = 0; i < n_kept_registers(p); ++i) w.registers[p.n_constants + i] = kept[n_memory + i];
+        segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
         blocks_forward<Batch, true, Real>(p, p.step, w.registers, w.state, w.tape);
 
         for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
@@ -172,8 +174,8 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
             if (place >= 0) w.adjoint[place] = w.outcome[j] * weight + (j == 0 ? w.adjoint[place] : V{});
         }
         blocks_adjoint<Batch, Real>(p, p.step, w.registers, w.adjoint, w.tape, w.grad_registers);
-        segments_adjoint<Real>(p, 0, p.n_segments, w.registers, w.grad_registers);
-        trigs_adjoint<Real>(p, w.registers, w.grad_registers, w.grad_angles);
+        segments_adjoint<Real, 1>(p, 0, p.n_segments, w.registers, w.grad_registers);
+        trigs_adjoint<Real, 1>(p, w.registers, w.grad_registers, w.grad_angles);
         for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.grad_registers[p.carried_in + k];
         store_rows<Real>(grad_angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles,
                          w.grad_angles);

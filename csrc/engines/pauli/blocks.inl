@@ -12,10 +12,11 @@ namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-// Offsets are counted in bytes of lane vectors; `shrink` numbers make a vector.
-template <int shrink, class Element>
-QRNN_INLINE Element* moved(Element* p, int64_t bytes) {
-    return reinterpret_cast<Element*>(reinterpret_cast<int64_t>(p) + bytes / shrink);
+// Moves by an offset of the column lists, which is in bytes of vectors; Part is such a vector or a number of it.
+template <class Part>
+QRNN_INLINE Part* moved(Part* p, int64_t offset) {
+    constexpr int shift = __builtin_ctz(QRNN_VECTOR_BYTES / sizeof(Part));  // cheaper than a signed division
+    return reinterpret_cast<Part*>(reinterpret_cast<int64_t>(p) + (offset >> shift));
 }
 
 template <class Real>
@@ -31,25 +32,29 @@ struct OneColumn {
     QRNN_INLINE void add_grad(int id, Element sum) const { grad[id] += sum; }
     // Of the column whose offset this is; offsets of inputs and outputs follow each other in turn.
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
-    QRNN_INLINE Element load(const Number* place, Position at) const { return *moved<1>(place, at); }
-    QRNN_INLINE void store(Number* place, Position at, Element x) const { *moved<1>(place, at) = x; }
+    QRNN_INLINE Element load(const Number* place, Position at) const { return *moved(place, at); }
+    QRNN_INLINE void store(Number* place, Position at, Element x) const { *moved(place, at) = x; }
 };
 
-// Coefficients of one lane: the lanes of a register are time steps here.
+// Coefficients of one lane: the lanes of a register are time steps here, those of two vectors where they are short.
+constexpr int single_parts = QRNN_VECTOR_BYTES < 64 ? 2 : 1;
+template <class Real>
+constexpr int single_lanes = single_parts * Lanes<Real>::n;
+
 template <class Real>
 struct OneNumber {
     using Element = Real;
     using Number = Real;
     using Position = int64_t;
-    static constexpr int step = 1, lanes = Lanes<Real>::n;
+    static constexpr int step = 1;
     const Real* registers;
     Real* grad;
 
-    QRNN_INLINE Element coefficient(int id) const { return registers[id * lanes]; }
-    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id * lanes] += sum; }
+    QRNN_INLINE Element coefficient(int id) const { return registers[id * single_lanes<Real>]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id * single_lanes<Real>] += sum; }
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
-    QRNN_INLINE Element load(const Real* place, Position at) const { return *moved<lanes>(place, at); }
-    QRNN_INLINE void store(Real* place, Position at, Element x) const { *moved<lanes>(place, at) = x; }
+    QRNN_INLINE Element load(const Real* place, Position at) const { return *moved(place, at); }
+    QRNN_INLINE void store(Real* place, Position at, Element x) const { *moved(place, at) = x; }
 };
 
 template <class Real>
@@ -57,20 +62,20 @@ struct FourColumns {
     typedef Real Element __attribute__((vector_size(4 * sizeof(Real)), aligned(sizeof(Real)), may_alias));
     using Number = Real;
     using Position = int64_t;
-    static constexpr int step = 4, lanes = Lanes<Real>::n;
+    static constexpr int step = 4;
     const Real* registers;
     Real* grad;
 
-    QRNN_INLINE Element coefficient(int id) const { return Element{} + registers[id * lanes]; }
+    QRNN_INLINE Element coefficient(int id) const { return Element{} + registers[id * single_lanes<Real>]; }
     QRNN_INLINE void add_grad(int id, Element sum) const {
-        grad[id * lanes] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        grad[id * single_lanes<Real>] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
     }
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
     QRNN_INLINE Element load(const Real* place, Position at) const {
-        return *reinterpret_cast<const Element*>(moved<lanes>(place, at));
+        return *reinterpret_cast<const Element*>(moved(place, at));
     }
     QRNN_INLINE void store(Real* place, Position at, Element x) const {
-        *reinterpret_cast<Element*>(moved<lanes>(place, at)) = x;
+        *reinterpret_cast<Element*>(moved(place, at)) = x;
     }
 };
 
@@ -82,13 +87,14 @@ struct FourApart : FourColumns<Real> {
         int64_t at[4];
     };
 
-    QRNN_INLINE Position position(const int32_t* offset) const { return {{offset[0], offset[2], offset[4], offset[6]}}; }
+    QRNN_INLINE Position position(const int32_t* offset) const {
+        return {{offset[0], offset[2], offset[4], offset[6]}};
+    }
     QRNN_INLINE Element load(const Real* place, const Position& p) const {
-        return Element{*moved<Base::lanes>(place, p.at[0]), *moved<Base::lanes>(place, p.at[1]),
-                       *moved<Base::lanes>(place, p.at[2]), *moved<Base::lanes>(place, p.at[3])};
+        return Element{*moved(place, p.at[0]), *moved(place, p.at[1]), *moved(place, p.at[2]), *moved(place, p.at[3])};
     }
     QRNN_INLINE void store(Real* place, const Position& p, Element x) const {
-        for (int k = 0; k < 4; ++k) *moved<Base::lanes>(place, p.at[k]) = x[k];
+        for (int k = 0; k < 4; ++k) *moved(place, p.at[k]) = x[k];
     }
 };
 
@@ -183,8 +189,8 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
     }
 }
 
-// ---- Turns (program.hpp). One pass going forward, and one going backward, where the coefficients' adjoints and those of
-// the inputs have room in 16 registers side by side. Per column and turn 4 multiplications forward, 8 backward.
+// ---- Turns (program.hpp). One pass going forward, and one going backward, where the coefficients' adjoints and those
+// of the inputs have room in 16 registers side by side. Per column and turn 4 multiplications forward, 8 backward.
 template <BlockForm form>
 struct Turns {
     static constexpr int n = form == BlockForm::turn ? 1 : 2;
@@ -272,6 +278,41 @@ void turns_adjoint(const Block& b, const int32_t* columns, const Access access, 
     for (int k = 0; k < size; ++k) access.add_grad(b.coefficient[k], sum[k]);
 }
 
+// ---- Scattered rows (program.hpp), one column at a time.
+template <int C, bool taped, class Access, class Number>
+void scattered_forward(const Block& b, const int32_t* places, const Access access, Number* state, Number* tape) {
+    Number c[C];
+    for (int k = 0; k < C; ++k) c[k] = access.coefficient(b.coefficient[k]);
+    for (int column = 0; column < b.n_columns; ++column, places += C + 1) {
+        Number y{};
+        for (int k = 0; k < C; ++k) {
+            const Number x = access.load(state, places[k]);
+            if constexpr (taped) *tape++ = x;
+            y = k == 0 ? c[0] * x : y + c[k] * x;
+        }
+        access.store(state, places[C], y);
+    }
+}
+
+template <int C, class Access, class Number>
+void scattered_adjoint(const Block& b, const int32_t* places, const Access access, Number* adjoint,
+                       const Number* tape) {
+    Number c[C], sum[C];
+    for (int k = 0; k < C; ++k) {
+        c[k] = access.coefficient(b.coefficient[k]);
+        sum[k] = Number{};
+    }
+    for (int column = 0; column < b.n_columns; ++column, places += C + 1) {
+        const Number y = access.load(adjoint, places[C]);
+        for (int k = 0; k < C; ++k) {
+            sum[k] += y * *tape++;
+            const Number before = b.adjoint_accumulate >> k & 1 ? access.load(adjoint, places[k]) : Number{};
+            access.store(adjoint, places[k], before + c[k] * y);
+        }
+    }
+    for (int k = 0; k < C; ++k) access.add_grad(b.coefficient[k], sum[k]);
+}
+
 // clang-format off
 #define QRNN_FOR_SHAPES(CASE) \
     CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) \
@@ -288,6 +329,15 @@ QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const
             return turns_forward<BlockForm::twin_turn, taped>(b, columns, access, state, tape);
         case BlockForm::crossed_twin_turn:
             return turns_forward<BlockForm::crossed_twin_turn, taped>(b, columns, access, state, tape);
+        case BlockForm::scattered_row:
+            if constexpr (Access::step == 1) switch (b.cols) {
+#define CASE(C) \
+    case C:     \
+        return scattered_forward<C, taped>(b, columns, access, state, tape);
+                    CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+                }
+            return;
         case BlockForm::dense:
             break;
     }
@@ -314,6 +364,15 @@ QRNN_INLINE void any_block_adjoint(const Block& b, const int32_t* columns, int n
             return turns_adjoint<BlockForm::twin_turn>(b, columns, access, adjoint, tape);
         case BlockForm::crossed_twin_turn:
             return turns_adjoint<BlockForm::crossed_twin_turn>(b, columns, access, adjoint, tape);
+        case BlockForm::scattered_row:
+            if constexpr (Access::step == 1) switch (b.cols) {
+#define CASE(C) \
+    case C:     \
+        return scattered_adjoint<C>(b, columns, access, adjoint, tape);
+                    CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+                }
+            return;
         case BlockForm::dense:
             break;
     }
@@ -349,7 +408,7 @@ struct Single {
     static QRNN_INLINE void with_access(const Block& b, const Real* registers, Real* grad, Real, F f) {
         if (b.fours)
             f(FourColumns<Real>{registers, grad});
-        else if (b.n_columns % 4 == 0)
+        else if (b.n_columns % 4 == 0 && b.form != BlockForm::scattered_row)
             f(FourApart<Real>{{registers, grad}});
         else
             f(OneNumber<Real>{registers, grad});

@@ -1,33 +1,58 @@
 // The coefficient program: angles to registers, and its adjoint.
+//
+// An angle or register is `parts` vectors that are neighbours: following the program, and waiting for results, is
+// shared by all of them.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-template <class Real, int N, int mask>
-void segment_forward(const int32_t* o, int n, VectorOf<Real>* reg) {
-    for (int i = 0; i < n; ++i, o += 1 + 2 * N) {
-        VectorOf<Real> sum = *moved<1>(reg, o[1]) * *moved<1>(reg, o[2]);
-        if (mask & 1) sum = -sum;
-        for (int t = 1; t < N; ++t)
-            if (mask >> t & 1)
-                sum -= *moved<1>(reg, o[1 + 2 * t]) * *moved<1>(reg, o[2 + 2 * t]);
-            else
-                sum += *moved<1>(reg, o[1 + 2 * t]) * *moved<1>(reg, o[2 + 2 * t]);
-        *moved<1>(reg, o[0]) = sum;
+// Operands are counted in bytes of vectors.
+template <int parts, class V>
+QRNN_INLINE V* operand(V* registers, int64_t bytes) {
+    return reinterpret_cast<V*>(reinterpret_cast<int64_t>(registers) + parts * bytes);
+}
+
+template <class Real, int parts, int N, int mask>
+void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
+    using V = VectorOf<Real>;
+    V* dst = reg + parts * s.dst;
+    for (int i = s.n; i > 0; --i, o += 2 * N, dst += parts) {
+        V sum[parts];
+        for (int t = 0; t < N; ++t) {
+            const V *a = operand<parts>(reg, o[2 * t]), *b = operand<parts>(reg, o[2 * t + 1]);
+            for (int h = 0; h < parts; ++h)
+                if (t == 0)
+                    sum[h] = mask & 1 ? -(a[h] * b[h]) : a[h] * b[h];
+                else if (mask >> t & 1)
+                    sum[h] -= a[h] * b[h];
+                else
+                    sum[h] += a[h] * b[h];
+        }
+        for (int h = 0; h < parts; ++h) dst[h] = sum[h];
     }
 }
 
 // Last instruction first.
-template <class Real, int N, int mask>
-void segment_adjoint(const int32_t* o, int n, int constants, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
-    for (o += n * (1 + 2 * N); n > 0; --n) {
-        o -= 1 + 2 * N;
-        const VectorOf<Real> g = *moved<1>(grad, o[0]);
+template <class Real, int parts, int N, int mask>
+void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+    using V = VectorOf<Real>;
+    const auto add = [&](int32_t sum, const V* g, int32_t x) __attribute__((always_inline)) {
+        for (int h = 0; h < parts; ++h) operand<parts>(grad, sum)[h] += g[h] * operand<parts>(reg, x)[h];
+    };
+    const V* dst = grad + parts * (s.dst + s.n);
+    const int constants = s.constant_mask;
+    o += s.n * 2 * N;
+    for (int i = s.n; i > 0; --i) {
+        o -= 2 * N, dst -= parts;
+        V g[parts], minus_g[parts];
+        for (int h = 0; h < parts; ++h) {
+            g[h] = dst[h];
+            minus_g[h] = -g[h];
+        }
         for (int t = 0; t < N; ++t) {
-            const int32_t a = o[1 + 2 * t], b = o[2 + 2 * t];
-            const VectorOf<Real> signed_g = mask >> t & 1 ? -g : g;
-            if (!(constants >> t & 1)) *moved<1>(grad, a) += signed_g * *moved<1>(reg, b);
-            *moved<1>(grad, b) += signed_g * *moved<1>(reg, a);
+            const int32_t a = o[2 * t], b = o[2 * t + 1];
+            if (!(constants >> t & 1)) add(a, mask >> t & 1 ? minus_g : g, b);
+            add(b, mask >> t & 1 ? minus_g : g, a);
         }
     }
 }
@@ -38,50 +63,57 @@ void segment_adjoint(const int32_t* o, int n, int constants, const VectorOf<Real
     CASE(4, 0) CASE(4, 2) CASE(4, 4) CASE(4, 6) CASE(4, 8) CASE(4, 10) CASE(4, 12) CASE(4, 14)
 // clang-format on
 
-// Fills the registers of sines and cosines. Returns 0 times the sum of all angles: zero, or NaN in the lanes that hold
-// an angle which is not finite.
-template <class Real>
-VectorOf<Real> trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg) {
+// Fills the registers of sines and cosines. Adds 0 times the sum of all angles to `poison`: nothing, or NaN in the
+// lanes that hold an angle which is not finite.
+template <class Real, int parts>
+void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg, VectorOf<Real>* poison) {
     using V = VectorOf<Real>;
     constexpr Real limit = SinCos<Real>::limit, two_over_pi = SinCos<Real>::two_over_pi, round = SinCos<Real>::round;
     V highest{}, lowest{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
         const Real scale = static_cast<Real>(t.scale), offset = static_cast<Real>(t.offset);
-        const V angle = angles[t.slot], x = angle * scale + offset;
-        const V shifted = angle * (scale * two_over_pi) + (offset * two_over_pi + round);
-        sincos<Real>(x, shifted, reg[t.sine], reg[t.sine + 1]);
-        highest = x > highest ? x : highest;
-        lowest = x < lowest ? x : lowest;
+        V *sine = reg + parts * t.sine, *cosine = sine + parts;
+        for (int h = 0; h < parts; ++h) {
+            const V angle = angles[parts * t.slot + h], x = angle * scale + offset;
+            const V shifted = angle * (scale * two_over_pi) + (offset * two_over_pi + round);
+            sincos<Real>(x, shifted, sine[h], cosine[h]);
+            highest = x > highest ? x : highest;
+            lowest = x < lowest ? x : lowest;
+        }
     }
     bool any_large = false;
     for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || highest[l] > limit || lowest[l] < -limit;
     if (any_large)
         for (int i = 0; i < p.n_trigs; ++i) {
             const Trig& t = p.trigs[i];
-            const V x = angles[t.slot] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
-            for (int l = 0; l < Lanes<Real>::n; ++l)
-                if (x[l] > limit || x[l] < -limit) {
-                    reg[t.sine][l] = SinCos<Real>::slow_sine(x[l]);
-                    reg[t.sine + 1][l] = SinCos<Real>::slow_cosine(x[l]);
-                }
+            V *sine = reg + parts * t.sine, *cosine = sine + parts;
+            for (int h = 0; h < parts; ++h) {
+                const V x = angles[parts * t.slot + h] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
+                for (int l = 0; l < Lanes<Real>::n; ++l)
+                    if (x[l] > limit || x[l] < -limit) {
+                        sine[h][l] = SinCos<Real>::slow_sine(x[l]);
+                        cosine[h][l] = SinCos<Real>::slow_cosine(x[l]);
+                    }
+            }
         }
-    V poison[4] = {};  // four sums, so that additions do not wait for each other
+    V sum[4] = {};  // so that additions do not wait for each other; of the same part in all four
     int i = 0;
-    for (; i + 4 <= p.n_angles; i += 4)
-        for (int j = 0; j < 4; ++j) poison[j] += angles[i + j] * Real(0);
-    for (; i < p.n_angles; ++i) poison[0] += angles[i] * Real(0);
-    return (poison[0] + poison[1]) + (poison[2] + poison[3]);
+    const int n = parts * p.n_angles;
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; ++j) sum[j] += angles[i + j] * Real(0);
+    for (int j = 0; i < n; ++i, ++j) sum[j] += angles[i] * Real(0);
+    for (int j = 0; j < 4; ++j) poison[j % parts] += sum[j];
 }
 
-template <class Real>
+template <class Real, int parts>
 void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>* reg) {
     for (int i = first; i < last; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                   \
-    case 16 * N + mask:                                                 \
-        segment_forward<Real, N, mask>(p.operands + s.begin, s.n, reg); \
+#define CASE(N, mask)                                                        \
+    case 16 * N + mask:                                                      \
+        segment_forward<Real, parts, N, mask>(s, p.operands + s.begin, reg); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
@@ -90,14 +122,14 @@ void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>
 }
 
 // `grad` holds the adjoints of what is computed from the registers; those of what the segments read are added.
-template <class Real>
+template <class Real, int parts>
 void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
     for (int i = last; i-- > first;) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                         \
-    case 16 * N + mask:                                                       \
-        segment_adjoint<Real, N, mask>(p.operands + s.begin, s.n, s.constant_mask, reg, grad); \
+#define CASE(N, mask)                                                              \
+    case 16 * N + mask:                                                            \
+        segment_adjoint<Real, parts, N, mask>(s, p.operands + s.begin, reg, grad); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
@@ -106,14 +138,16 @@ void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf
 }
 
 // Sets grad_angles.
-template <class Real>
+template <class Real, int parts>
 void trigs_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, const VectorOf<Real>* grad,
                    VectorOf<Real>* grad_angles) {
-    for (int i = 0; i < p.n_angles; ++i) grad_angles[i] = VectorOf<Real>{};
+    using V = VectorOf<Real>;
+    for (int i = 0; i < parts * p.n_angles; ++i) grad_angles[i] = V{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
-        grad_angles[t.slot] +=
-            static_cast<Real>(t.scale) * (grad[t.sine] * reg[t.sine + 1] - grad[t.sine + 1] * reg[t.sine]);
+        const V *r = reg + parts * t.sine, *g = grad + parts * t.sine;
+        for (int h = 0; h < parts; ++h)
+            grad_angles[parts * t.slot + h] += static_cast<Real>(t.scale) * (g[h] * r[parts + h] - g[parts + h] * r[h]);
     }
 }
 

@@ -7,8 +7,8 @@ namespace {
 
 namespace single {
 
-// State, adjoint and tape hold numbers; registers and what else belongs to a chunk, lane vectors with a step in each
-// lane.
+// State, adjoint and tape hold numbers; registers and what else belongs to a chunk, single_parts vectors each
+// with a step in each lane; `outcome` all vectors of the first part, then of the second.
 template <class Real>
 struct Workspace {
     using V = VectorOf<Real>;
@@ -22,10 +22,10 @@ struct Workspace {
         int64_t used = 0;
         const auto take = [&](int64_t n) {
             Real* place = memory + used;
-            used += (n + Lanes<Real>::n - 1) / Lanes<Real>::n * Lanes<Real>::n;
+            used += (n + single_lanes<Real> - 1) / single_lanes<Real> * single_lanes<Real>;
             return place;
         };
-        const auto take_vectors = [&](int64_t n) { return reinterpret_cast<V*>(take(n * Lanes<Real>::n)); };
+        const auto take_vectors = [&](int64_t n) { return reinterpret_cast<V*>(take(n * single_lanes<Real>)); };
         registers = take_vectors(p.n_registers);
         angles = take_vectors(p.n_angles);
         outcome = take_vectors(int64_t{1} << p.n_outcome);
@@ -43,6 +43,15 @@ struct Workspace {
 
     // The registers as one lane sees them.
     Real* lane(V* vectors, int l) const { return reinterpret_cast<Real*>(vectors) + l; }
+
+    // All lanes of register k.
+    Real* all_lanes(V* vectors, int k) const { return lane(vectors + k * single_parts, 0); }
+
+    // Outcome j of the step in lane l.
+    Real& outcome_of(int j, int l, int n_outcomes) const {
+        constexpr int n = Lanes<Real>::n;
+        return reinterpret_cast<Real*>(outcome + (l / n) * n_outcomes + j)[l % n];
+    }
 };
 
 template <class Real>
@@ -63,29 +72,41 @@ void begin(const PauliGroup<Real>& g, const Real* memory) {
         density_to_pauli(memory, w.density, p.n_memory, w.state);
     else
         zero_state<Real>(p.n_memory, w.state);
-    for (int i = 0; i < p.n_constants; ++i)
-        w.registers[p.constants[i].reg] = splat<Real>(static_cast<Real>(p.constants[i].value));
+    for (int i = 0; i < p.n_constants; ++i) {
+        Real* lanes = w.all_lanes(w.registers, p.constants[i].reg);
+        for (int l = 0; l < single_lanes<Real>; ++l) lanes[l] = static_cast<Real>(p.constants[i].value);
+    }
     for (int k = 0; k < p.n_carried; ++k) w.carried[k] = static_cast<Real>(p.carried_start[k]);
 }
 
-// Coefficients of the n steps from t on, one in each lane; returns what trigs_forward() returns. What a step hands on
-// does not depend on what it was handed: it is computed first and moved by one lane, then the rest.
+// How many of n steps belong to a part.
 template <class Real>
-VectorOf<Real> chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n) {
-    using V = VectorOf<Real>;
+int steps_of_part(int n, int part) {
+    const int left = n - part * Lanes<Real>::n;
+    return left < Lanes<Real>::n ? left : Lanes<Real>::n;
+}
+
+// Coefficients of the n steps from t on, one in each lane, and what trigs_forward() adds to `poison`. What a step hands
+// on does not depend on what it was handed: it is computed first and moved by one lane, then the rest.
+template <class Real>
+void chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n, VectorOf<Real>* poison) {
     const PauliProgram& p = *g.program;
-    load_rows<Real>(g.angles + t * p.n_angles, p.n_angles, n, p.n_angles, w.angles);
-    const V poison = trigs_forward<Real>(p, w.angles, w.registers);
-    segments_forward<Real>(p, 0, p.n_early_segments, w.registers);
+    for (int part = 0; part < single_parts; ++part) {
+        // Lanes past the last step repeat it.
+        const int first = part * Lanes<Real>::n < n ? part * Lanes<Real>::n : n - 1;
+        load_rows<Real>(g.angles + (t + first) * p.n_angles, p.n_angles, n - first, p.n_angles, w.angles + part,
+                        single_parts);
+    }
+    trigs_forward<Real, single_parts>(p, w.angles, w.registers, poison);
+    segments_forward<Real, single_parts>(p, 0, p.n_early_segments, w.registers);
     for (int k = 0; k < p.n_carried; ++k) {
-        const Real* out = w.lane(w.registers + p.carried_out[k], 0);
-        Real* in = w.lane(w.registers + p.carried_in + k, 0);
+        const Real* out = w.all_lanes(w.registers, p.carried_out[k]);
+        Real* in = w.all_lanes(w.registers, p.carried_in + k);
         in[0] = w.carried[k];
-        for (int l = 1; l < Lanes<Real>::n; ++l) in[l] = out[l - 1];
+        for (int l = 1; l < single_lanes<Real>; ++l) in[l] = out[l - 1];
         w.carried[k] = out[n - 1];
     }
-    segments_forward<Real>(p, p.n_early_segments, p.n_segments, w.registers);
-    return poison;
+    segments_forward<Real, single_parts>(p, p.n_early_segments, p.n_segments, w.registers);
 }
 
 template <class Real>
@@ -95,33 +116,38 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
     const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
     const int n_outcomes = 1 << p.n_outcome;
     const Real weight = Real(1) / Real(n_outcomes);
-    for (int64_t t = first; t < last; t += Lanes<Real>::n) {
-        const int n = static_cast<int>(last - t < Lanes<Real>::n ? last - t : Lanes<Real>::n);
+    for (int64_t t = first; t < last; t += single_lanes<Real>) {
+        const int n = static_cast<int>(last - t < single_lanes<Real> ? last - t : single_lanes<Real>);
         if (g.kept)
             for (int k = 0; k < p.n_carried; ++k) g.kept[t * kept_size<Real>(p) + n_memory + k] = w.carried[k];
-        const VectorOf<Real> poison = chunk_coefficients(g, w, t, n);
+        VectorOf<Real> poison[single_parts] = {};
+        chunk_coefficients(g, w, t, n, poison);
         for (int l = 0; l < n; ++l) {
             const Real* registers = w.lane(w.registers, l);
             if (g.kept) {
                 Real* kept = g.kept + (t + l) * kept_size<Real>(p);
                 for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
             }
-            w.state[0] += poison[l];
+            w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
             blocks_forward<Single, false, Real>(p, p.step, registers, w.state, w.state);
             for (int j = 0; j < n_outcomes; ++j)
-                w.lane(w.outcome + j, l)[0] = p.outcomes[j] < 0 ? Real(0) : w.state[p.outcomes[j]] * weight;
+                w.outcome_of(j, l, n_outcomes) = p.outcomes[j] < 0 ? Real(0) : w.state[p.outcomes[j]] * weight;
             blocks_forward<Single, false, Real>(p, p.restore, registers, w.state, w.state);
         }
         if (!g.probabilities) continue;
-        walsh(w.outcome, p.n_outcome);
-        store_rows<Real>(g.probabilities + t * n_outcomes, n_outcomes, n, n_outcomes, w.outcome);
+        for (int part = 0; part * Lanes<Real>::n < n; ++part) {
+            VectorOf<Real>* outcome = w.outcome + part * n_outcomes;
+            walsh(outcome, p.n_outcome);
+            store_rows<Real>(g.probabilities + (t + part * Lanes<Real>::n) * n_outcomes, n_outcomes,
+                             steps_of_part<Real>(n, part), n_outcomes, outcome);
+        }
     }
 }
 
 // The carried ops' coefficients, for the ops that are applied after the last step.
 template <class Real>
 void load_carried(const PauliProgram& p, const Workspace<Real>& w) {
-    for (int k = 0; k < p.n_carried; ++k) w.registers[p.carried_in + k] = splat<Real>(w.carried[k]);
+    for (int k = 0; k < p.n_carried; ++k) w.all_lanes(w.registers, p.carried_in + k)[0] = w.carried[k];
 }
 
 template <class Real>
@@ -144,27 +170,27 @@ void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
     density_to_pauli(grad_memory, w.density, p.n_memory, w.adjoint);
     const Real factor = Real(1) / Real(int64_t{1} << p.n_memory);
     for (int64_t i = 0; i < n_memory; ++i) w.adjoint[i] *= factor;
-    for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = VectorOf<Real>{};
+    for (int i = 0; i < p.n_registers * single_parts; ++i) w.grad_registers[i] = VectorOf<Real>{};
     load_carried(p, w);
     blocks_forward<Single, true, Real>(p, p.finish, w.lane(w.registers, 0), w.state, w.tape);
     blocks_adjoint<Single, Real>(p, p.finish, w.lane(w.registers, 0), w.adjoint, w.tape, w.lane(w.grad_registers, 0));
-    for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.lane(w.grad_registers + p.carried_in + k, 0)[0];
+    for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.all_lanes(w.grad_registers, p.carried_in + k)[0];
 }
 
 // Adjoints of a chunk's coefficients to those of its angles; those of what the steps were handed are moved by one lane
 // on their way.
 template <class Real>
 void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
-    segments_adjoint<Real>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
+    segments_adjoint<Real, single_parts>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
     for (int k = 0; k < p.n_carried; ++k) {
-        const Real* in = w.lane(w.grad_registers + p.carried_in + k, 0);
-        Real* out = w.lane(w.grad_registers + p.carried_out[k], 0);
+        const Real* in = w.all_lanes(w.grad_registers, p.carried_in + k);
+        Real* out = w.all_lanes(w.grad_registers, p.carried_out[k]);
         for (int l = 0; l + 1 < n; ++l) out[l] += in[l + 1];
         out[n - 1] += w.grad_carried[k];
         w.grad_carried[k] = in[0];
     }
-    segments_adjoint<Real>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
-    trigs_adjoint<Real>(p, w.registers, w.grad_registers, w.grad_angles);
+    segments_adjoint<Real, single_parts>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
+    trigs_adjoint<Real, single_parts>(p, w.registers, w.grad_registers, w.grad_angles);
 }
 
 template <class Real>
@@ -175,33 +201,40 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
     const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
     const int n_outcomes = 1 << p.n_outcome;
     const Real weight = Real(1) / Real(n_outcomes);
-    const int64_t n_chunks = (last - first + Lanes<Real>::n - 1) / Lanes<Real>::n;
+    const int64_t n_chunks = (last - first + single_lanes<Real> - 1) / single_lanes<Real>;
     for (int64_t chunk = n_chunks; chunk-- > 0;) {
-        const int64_t t = first + chunk * Lanes<Real>::n;
-        const int n = static_cast<int>(last - t < Lanes<Real>::n ? last - t : Lanes<Real>::n);
+        const int64_t t = first + chunk * single_lanes<Real>;
+        const int n = static_cast<int>(last - t < single_lanes<Real> ? last - t : single_lanes<Real>);
         for (int k = 0; k < p.n_carried; ++k) w.carried[k] = g.kept[t * kept_size<Real>(p) + n_memory + k];
-        const VectorOf<Real> poison = chunk_coefficients(g, w, t, n);
-        for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = VectorOf<Real>{};
-        load_rows<Real>(grad_probabilities + t * n_outcomes, n_outcomes, n, n_outcomes, w.outcome);
-        walsh(w.outcome, p.n_outcome);
+        VectorOf<Real> poison[single_parts] = {};
+        chunk_coefficients(g, w, t, n, poison);
+        for (int i = 0; i < p.n_registers * single_parts; ++i) w.grad_registers[i] = VectorOf<Real>{};
+        for (int part = 0; part * Lanes<Real>::n < n; ++part) {
+            VectorOf<Real>* outcome = w.outcome + part * n_outcomes;
+            load_rows<Real>(grad_probabilities + (t + part * Lanes<Real>::n) * n_outcomes, n_outcomes,
+                            steps_of_part<Real>(n, part), n_outcomes, outcome);
+            walsh(outcome, p.n_outcome);
+        }
         for (int l = n; l-- > 0;) {
             const Real* kept = g.kept + (t + l) * kept_size<Real>(p);
             const Real* registers = w.lane(w.registers, l);
             Real* grad = w.lane(w.grad_registers, l);
             for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
-            w.state[0] += poison[l];
+            w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
             blocks_forward<Single, true, Real>(p, p.step, registers, w.state, w.tape);
             blocks_adjoint<Single, Real>(p, p.restore, registers, w.adjoint, w.tape, grad);
             for (int j = 0; j < n_outcomes; ++j) {
                 const int32_t place = p.outcomes[j];
                 // As in the batch kernel: the trace belongs to the memory as well.
                 if (place >= 0)
-                    w.adjoint[place] = w.lane(w.outcome + j, l)[0] * weight + (j == 0 ? w.adjoint[place] : Real(0));
+                    w.adjoint[place] = w.outcome_of(j, l, n_outcomes) * weight + (j == 0 ? w.adjoint[place] : Real(0));
             }
             blocks_adjoint<Single, Real>(p, p.step, registers, w.adjoint, w.tape, grad);
         }
         chunk_adjoint(p, w, n);
-        store_rows<Real>(grad_angles + t * p.n_angles, p.n_angles, n, p.n_angles, w.grad_angles);
+        for (int part = 0; part * Lanes<Real>::n < n; ++part)
+            store_rows<Real>(grad_angles + (t + part * Lanes<Real>::n) * p.n_angles, p.n_angles,
+                             steps_of_part<Real>(n, part), p.n_angles, w.grad_angles + part, single_parts);
     }
 }
 

@@ -3,8 +3,8 @@ namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-// Matrix element (i, j) is held at the base-4 index with the digits 2 i_q + j_q. Numbers with all bits at even places are
-// counted by next_spread(): spread(i + 1) = next_spread(spread(i)).
+// Matrix element (i, j) is held at the base-4 index with the digits 2 i_q + j_q. Numbers with all bits at even places
+// are counted by next_spread(): spread(i + 1) = next_spread(spread(i)).
 QRNN_INLINE int64_t next_spread(int64_t spread) {
     constexpr int64_t even = 0x5555555555555555;
     return (spread - even) & even;
