@@ -10,9 +10,9 @@
 namespace qrnn {
 
 // How a block's matrix is given. A turn is [[a, b], [-b, a]]. A twin turn is [[P, Q], [Q, P]] with turns P and Q: the
-// turn (P + Q) / 2 of sums x_0 + x_2, x_1 + x_3 and the turn (P - Q) / 2 of differences, of which sums and differences
-// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign. A scattered row
-// is a dense matrix of one row for columns whose places have nothing in common.
+// turn (P + Q) / 2 of the sums x_0 + x_2 and x_1 + x_3, and the turn (P - Q) / 2 of the differences, whose sums and
+// differences are the outputs; 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign. A
+// scattered row is a dense matrix of one row for columns whose places have nothing in common.
 enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row };
 
 // y = C x with a matrix of at most 4 x 4, for every column of a list.
