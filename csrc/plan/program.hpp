@@ -75,13 +75,13 @@ struct PauliProgram {
     const Segment* segments;
     std::int32_t n_segments;
     std::int32_t n_early_segments;  // the first of them: all that carried numbers are made of, and nothing made of them
-    const std::int32_t* operands;  // in bytes
-    BlockList step;                // memory to memory, leaving the outcome coefficients on its way
-    BlockList restore;             // brings the memory back to places 0 .. 4^m - 1
-    BlockList finish;              // carried ops, applied to the memory after the last step
-    const std::int32_t* outcomes;  // 2^r places of the outcome's Walsh coefficients; -1: zero
-    const std::int32_t* offsets;   // in bytes
-    std::int32_t n_places;         // size of the state, places 0 .. 4^m - 1 being the memory
+    const std::int32_t* operands;   // in bytes
+    BlockList step;                 // memory to memory, leaving the outcome coefficients on its way
+    BlockList restore;              // brings the memory back to places 0 .. 4^m - 1
+    BlockList finish;               // carried ops, applied to the memory after the last step
+    const std::int32_t* outcomes;   // 2^r places of the outcome's Walsh coefficients; -1: zero
+    const std::int32_t* offsets;    // in bytes
+    std::int32_t n_places;          // size of the state, places 0 .. 4^m - 1 being the memory
 };
 
 }  // namespace qrnn
