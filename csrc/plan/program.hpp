@@ -10,9 +10,9 @@
 namespace qrnn {
 
 // How a block's matrix is given. A turn is [[a, b], [-b, a]]. A twin turn is [[P, Q], [Q, P]] with turns P and Q: the
-// turn (P + Q) / 2 of sums x_0 + x_2, x_1 + x_3 and the turn (P - Q) / 2 of differences, of which sums and differences
-// are the outputs: 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign. A scattered row
-// is a dense matrix of one row for columns whose places have nothing in common.
+// turn (P + Q) / 2 of the sums x_0 + x_2 and x_1 + x_3, and the turn (P - Q) / 2 of the differences, whose sums and
+// differences are the outputs; 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign. A
+// scattered row is a dense matrix of one row for columns whose places have nothing in common.
 enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row };
 
 // y = C x with a matrix of at most 4 x 4, for every column of a list.
@@ -75,13 +75,13 @@ struct PauliProgram {
     const Segment* segments;
     std::int32_t n_segments;
     std::int32_t n_early_segments;  // the first of them: all that carried numbers are made of, and nothing made of them
-    const std::int32_t* operands;  // in bytes
-    BlockList step;                // memory to memory, leaving the outcome coefficients on its way
-    BlockList restore;             // brings the memory back to places 0 .. 4^m - 1
-    BlockList finish;              // carried ops, applied to the memory after the last step
-    const std::int32_t* outcomes;  // 2^r places of the outcome's Walsh coefficients; -1: zero
-    const std::int32_t* offsets;   // in bytes
-    std::int32_t n_places;         // size of the state, places 0 .. 4^m - 1 being the memory
+    const std::int32_t* operands;   // in bytes
+    BlockList step;                 // memory to memory, leaving the outcome coefficients on its way
+    BlockList restore;              // brings the memory back to places 0 .. 4^m - 1
+    BlockList finish;               // carried ops, applied to the memory after the last step
+    const std::int32_t* outcomes;   // 2^r places of the outcome's Walsh coefficients; -1: zero
+    const std::int32_t* offsets;    // in bytes
+    std::int32_t n_places;          // size of the state, places 0 .. 4^m - 1 being the memory
 };
 
 }  // namespace qrnn

@@ -2,6 +2,10 @@
 #include "engines/pauli/kernel.hpp"
 #include "simd/lanes.inl"
 
+#include "engines/pauli/access.inl"
+#include "engines/pauli/dense.inl"
+#include "engines/pauli/forms.inl"
+
 #include "engines/pauli/blocks.inl"
 #include "engines/pauli/coefficients.inl"
 #include "engines/pauli/transforms.inl"
