@@ -1,12 +1,13 @@
 # make demo   train by each gradient method, print the table, write report/
 # make test   install and run all tests
 # make lint   what .ci/run checks besides
+# make bench  the benchmarks with their targets; make scaling, the table beside other simulators, in bench/results/
 # All work in .venv, which is made on first use. PYTHON=python3.12 (say) chooses another interpreter.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench scaling clean
 
 PYTHON ?= python3
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -42,6 +43,9 @@ format: .venv/package
 
 bench: .venv/package
 	$(BIN)/python -m pytest bench --benchmark-only
+
+scaling: .venv/package
+	$(BIN)/python bench/scaling.py --out bench/results/scaling.json
 
 clean:
 	rm -rf .venv build dist report .pytest_cache .hypothesis .benchmarks .mypy_cache .ruff_cache

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "engines/budget.hpp"
 #include "engines/factor/kernel.hpp"
 #include "engines/pauli/kernel.hpp"
-#include "plan/budget.hpp"
 
 namespace qrnn {
 namespace {

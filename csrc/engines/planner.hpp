@@ -8,7 +8,7 @@
 
 #include "circuit/circuit.hpp"
 #include "engines/factor/plan.hpp"
-#include "plan/plan.hpp"
+#include "engines/pauli/plan/plan.hpp"
 
 namespace qrnn {
 

@@ -6,11 +6,11 @@
 #include <atomic>
 #include <new>
 
+#include "engines/budget.hpp"
 #include "engines/factor/kernel.hpp"
 #include "engines/factor/plan.hpp"
 #include "engines/pauli/kernel.hpp"
-#include "plan/budget.hpp"
-#include "plan/plan.hpp"
+#include "engines/pauli/plan/plan.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -166,7 +166,7 @@ void run_adjoint(const AnyPlan& plan, const Batch<Real>& batch, int threads, con
     const std::int64_t workspace = kernel.workspace_size(plan.program(), true, slicing.workers);
     const std::int64_t kept = kernel.kept_size(plan.program()) * std::max<std::int64_t>(1, batch.n_steps);
     check_memory(static_cast<double>(workspace + kept) * slicing.slots * sizeof(Real),
-                 "the adjoint pass, which keeps one memory per step,",
+                 "the adjoint pass, which keeps the memory of every step,",
                  "cut the sequence into pieces and hand the memory on, use fewer threads, or float32");
     AlignedArray<Real> workspaces(workspace * slicing.slots), keeps(kept * slicing.slots);
     const std::int64_t density = std::int64_t{2} << 2 * plan.n_memory(), outcomes = std::int64_t{1} << plan.n_outcome();

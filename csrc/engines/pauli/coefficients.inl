@@ -90,11 +90,7 @@ void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf
             V *sine = reg + parts * t.sine, *cosine = sine + parts;
             for (int h = 0; h < parts; ++h) {
                 const V x = angles[parts * t.slot + h] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
-                for (int l = 0; l < Lanes<Real>::n; ++l)
-                    if (x[l] > limit || x[l] < -limit) {
-                        sine[h][l] = SinCos<Real>::slow_sine(x[l]);
-                        cosine[h][l] = SinCos<Real>::slow_cosine(x[l]);
-                    }
+                mend_sincos<Real>(x, sine[h], cosine[h]);
             }
         }
     V sum[4] = {};  // so that additions do not wait for each other; of the same part in all four

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engines/kernel.hpp"
-#include "plan/program.hpp"
+#include "engines/pauli/plan/program.hpp"
 
 namespace qrnn {
 

@@ -1,4 +1,4 @@
-#include "plan/budget.hpp"
+#include "engines/budget.hpp"
 
 #include <unistd.h>
 

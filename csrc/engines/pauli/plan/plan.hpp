@@ -5,13 +5,12 @@
 // angles (coefficients.hpp), then applies them to the state block by block (layout.hpp).
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "circuit/circuit.hpp"
-#include "plan/coefficients.hpp"
-#include "plan/layout.hpp"
-#include "plan/lowering.hpp"
+#include "engines/pauli/plan/coefficients.hpp"
+#include "engines/pauli/plan/layout.hpp"
+#include "engines/pauli/plan/lowering.hpp"
 
 namespace qrnn {
 
@@ -39,16 +38,13 @@ class PauliPlan {
     int n_memory() const { return view_.n_memory; }
     int n_outcome() const { return view_.n_outcome; }
 
-    // Arithmetic of one step and sequence: multiply-adds on the state, operations that make the coefficients, and both
-    // with what goes in and out.
-    double multiply_adds() const { return multiply_adds_; }
-    double coefficient_operations() const;
+    // Arithmetic of one step and sequence: multiply-adds on the state, operations that make the coefficients, and what
+    // goes in and out.
     double operations() const;
 
-    // One line per block list entry, for a person who wonders what the planner did.
-    std::string describe() const;
-
   private:
+    double coefficient_operations() const;
+
     struct Blocks {
         std::vector<Block> blocks;
         std::int32_t tape_size = 0;

@@ -1,4 +1,4 @@
-#include "plan/fusion.hpp"
+#include "engines/pauli/plan/fusion.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -5,8 +5,8 @@
 #include <map>
 #include <vector>
 
-#include "plan/program.hpp"
-#include "plan/superop.hpp"
+#include "engines/pauli/plan/program.hpp"
+#include "engines/pauli/plan/superop.hpp"
 
 namespace qrnn {
 

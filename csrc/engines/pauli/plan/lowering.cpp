@@ -1,4 +1,4 @@
-#include "plan/lowering.hpp"
+#include "engines/pauli/plan/lowering.hpp"
 
 #include "ops/generator.hpp"
 

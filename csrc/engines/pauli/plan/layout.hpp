@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "plan/lowering.hpp"
-#include "plan/program.hpp"
+#include "engines/pauli/plan/lowering.hpp"
+#include "engines/pauli/plan/program.hpp"
 
 namespace qrnn {
 

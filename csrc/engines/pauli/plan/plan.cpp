@@ -1,10 +1,10 @@
-#include "plan/plan.hpp"
+#include "engines/pauli/plan/plan.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
 
-#include "plan/fusion.hpp"
+#include "engines/pauli/plan/fusion.hpp"
 
 namespace qrnn {
 namespace {
@@ -31,21 +31,6 @@ void carry(std::vector<Deferred>& deferred, PauliDraft& draft) {
             }
         draft.carried.push_back(std::move(op));
     }
-}
-
-const char* form_name(BlockForm form) {
-    switch (form) {
-        case BlockForm::dense:
-            return "";
-        case BlockForm::scattered_row:
-            return "scattered ";
-        case BlockForm::turn:
-            return "turn ";
-        case BlockForm::twin_turn:
-        case BlockForm::crossed_twin_turn:
-            return "twin turn ";
-    }
-    return "";
 }
 
 // Joins what was deferred before the fusion with what could be deferred after it; the latter acts first.
@@ -161,24 +146,6 @@ double PauliPlan::coefficient_operations() const {
 double PauliPlan::operations() const {
     const double outcomes = static_cast<double>(outcomes_.size());
     return multiply_adds_ + coefficient_operations() + view_.n_angles + outcomes * (view_.n_outcome + 1);
-}
-
-std::string PauliPlan::describe() const {
-    int n_instructions = 0;
-    for (const Segment& s : coefficients_.segments) n_instructions += s.n;
-    std::string text = std::to_string(view_.n_trigs) + " sines and cosines, " + std::to_string(n_instructions) +
-                       " instructions in " + std::to_string(view_.n_segments) + " runs, " +
-                       std::to_string(view_.n_carried) + " carried numbers, " + std::to_string(view_.n_places) +
-                       " coefficients\n";
-    const auto list = [&](const char* name, const Blocks& blocks) {
-        for (const Block& b : blocks.blocks)
-            text += std::string(name) + ": " + form_name(b.form) + std::to_string(b.rows) + " x " +
-                    std::to_string(b.cols) + " over " + std::to_string(b.n_columns) + " columns\n";
-    };
-    list("step", step_);
-    list("restore", restore_);
-    list("finish", finish_);
-    return text;
 }
 
 }  // namespace qrnn

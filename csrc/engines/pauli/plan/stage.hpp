@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "plan/lowering.hpp"
+#include "engines/pauli/plan/lowering.hpp"
 
 namespace qrnn {
 

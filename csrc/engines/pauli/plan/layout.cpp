@@ -1,14 +1,14 @@
-#include "plan/layout.hpp"
+#include "engines/pauli/plan/layout.hpp"
 
 #include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <string>
 
-#include "plan/block_template.hpp"
-#include "plan/budget.hpp"
-#include "plan/places.hpp"
-#include "plan/stage.hpp"
+#include "engines/budget.hpp"
+#include "engines/pauli/plan/block_template.hpp"
+#include "engines/pauli/plan/places.hpp"
+#include "engines/pauli/plan/stage.hpp"
 
 namespace qrnn {
 namespace {

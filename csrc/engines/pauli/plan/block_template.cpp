@@ -1,8 +1,8 @@
-#include "plan/block_template.hpp"
+#include "engines/pauli/plan/block_template.hpp"
 
 #include <algorithm>
 
-#include "plan/block_form.hpp"
+#include "engines/pauli/plan/block_form.hpp"
 
 namespace qrnn {
 namespace {

@@ -1,7 +1,7 @@
 // Matrices that can be applied in fewer operations, or with fewer coefficients, than a dense one of their size.
 #pragma once
 
-#include "plan/block_template.hpp"
+#include "engines/pauli/plan/block_template.hpp"
 
 namespace qrnn {
 

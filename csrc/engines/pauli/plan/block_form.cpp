@@ -1,4 +1,4 @@
-#include "plan/block_form.hpp"
+#include "engines/pauli/plan/block_form.hpp"
 
 #include <algorithm>
 #include <numeric>

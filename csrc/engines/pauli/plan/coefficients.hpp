@@ -4,8 +4,8 @@
 #include <map>
 #include <vector>
 
-#include "plan/expression.hpp"
-#include "plan/program.hpp"
+#include "engines/pauli/plan/expression.hpp"
+#include "engines/pauli/plan/program.hpp"
 
 namespace qrnn {
 

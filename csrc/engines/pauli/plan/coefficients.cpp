@@ -1,4 +1,4 @@
-#include "plan/coefficients.hpp"
+#include "engines/pauli/plan/coefficients.hpp"
 
 #include <algorithm>
 #include <cmath>

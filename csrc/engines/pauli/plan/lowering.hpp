@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "circuit/circuit.hpp"
-#include "plan/superop.hpp"
+#include "engines/pauli/plan/superop.hpp"
 
 namespace qrnn {
 

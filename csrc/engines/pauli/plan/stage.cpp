@@ -1,4 +1,4 @@
-#include "plan/stage.hpp"
+#include "engines/pauli/plan/stage.hpp"
 
 namespace qrnn {
 

@@ -1,4 +1,4 @@
-#include "plan/expression.hpp"
+#include "engines/pauli/plan/expression.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "plan/lowering.hpp"
+#include "engines/pauli/plan/lowering.hpp"
 
 namespace qrnn {
 

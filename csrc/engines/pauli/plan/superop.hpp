@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "plan/expression.hpp"
+#include "engines/pauli/plan/expression.hpp"
 
 namespace qrnn {
 
