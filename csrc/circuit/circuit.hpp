@@ -48,4 +48,20 @@ class Circuit {
     std::vector<int> readout_;
 };
 
+// Calls visitor.gate, visitor.measure or visitor.reset for every op of the circuit in turn.
+template <class Visitor>
+void visit_operations(const Circuit& circuit, Visitor& visitor) {
+    for (const Operation& op : circuit.operations()) switch (op.info->kind) {
+            case OpKind::gate:
+                visitor.gate(op);
+                break;
+            case OpKind::measure:
+                visitor.measure(op);
+                break;
+            case OpKind::reset:
+                visitor.reset(op);
+                break;
+        }
+}
+
 }  // namespace qrnn

@@ -55,21 +55,9 @@ Entries gate_entries(const WireGate& gate) {
 // The same over more wires, in another order.
 Entries embedded(const Entries& entries, const std::vector<int>& wires, const std::vector<int>& all) {
     Entries out{};
-    const int dim = 1 << all.size();
-    int own = 0;
-    std::vector<size_t> at;
-    for (int w : wires) {
-        at.push_back(std::find(all.begin(), all.end(), w) - all.begin());
-        own |= 1 << at.back();
-    }
-    const auto local = [&](int index) {
-        int found = 0;
-        for (size_t j = 0; j < at.size(); ++j) found |= (index >> at[j] & 1) << j;
-        return found;
-    };
-    for (int row = 0; row < dim; ++row)
-        for (int col = 0; col < dim; ++col)
-            if ((row & ~own) == (col & ~own)) out[4 * row + col] = entries[4 * local(row) + local(col)];
+    for_each_embedded(wires, all, [&](int row, int col, int own_row, int own_col) {
+        out[4 * row + col] = entries[4 * own_row + own_col];
+    });
     return out;
 }
 

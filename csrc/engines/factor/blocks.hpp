@@ -1,6 +1,7 @@
 // Gates gathered into unitaries on one or two wires, in the order in which they run.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -34,6 +35,27 @@ std::vector<BlockPart> block_parts(const UnitaryBlock& block, const std::vector<
 
 // Real multiply-adds of a part for each setting of the other wires.
 double multiply_adds(const BlockPart& part);
+
+// A matrix over `wires` as one over `all`, which has them all: calls f(row, col, own row, own col) for the entries of
+// the larger matrix that do not change the other wires.
+template <class F>
+void for_each_embedded(const std::vector<int>& wires, const std::vector<int>& all, F f) {
+    int own = 0;
+    std::vector<int> at;
+    for (int w : wires) {
+        at.push_back(static_cast<int>(std::find(all.begin(), all.end(), w) - all.begin()));
+        own |= 1 << at.back();
+    }
+    const auto local = [&](int index) {
+        int found = 0;
+        for (size_t j = 0; j < at.size(); ++j) found |= (index >> at[j] & 1) << j;
+        return found;
+    };
+    const int dim = 1 << all.size();
+    for (int row = 0; row < dim; ++row)
+        for (int col = 0; col < dim; ++col)
+            if ((row & ~own) == (col & ~own)) f(row, col, local(row), local(col));
+}
 
 // The gates merged where that lowers the cost, then ordered so that wires are activated as late as they can be.
 // The wires 0 .. n_memory - 1 exist from the start.

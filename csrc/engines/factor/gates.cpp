@@ -116,17 +116,7 @@ void prune(WireCircuit& circuit) {
 
 WireCircuit wire_circuit(const Circuit& circuit) {
     Lowering lowering(circuit);
-    for (const Operation& op : circuit.operations()) switch (op.info->kind) {
-            case OpKind::gate:
-                lowering.gate(op);
-                break;
-            case OpKind::measure:
-                lowering.measure(op);
-                break;
-            case OpKind::reset:
-                lowering.reset(op);
-                break;
-        }
+    visit_operations(circuit, lowering);
     WireCircuit out = lowering.finish(circuit.memory());
     prune(out);
     return out;

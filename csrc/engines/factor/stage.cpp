@@ -7,26 +7,6 @@ namespace {
 
 std::int32_t count(size_t n) { return static_cast<std::int32_t>(n); }
 
-// A gate's matrix over the indices of a block: calls f(row, col, own row, own col) wherever the other wire's bit is
-// kept.
-template <class F>
-void for_each_embedded(const WireGate& gate, const UnitaryBlock& block, F f) {
-    int own = 0;
-    std::vector<int> at;
-    for (int w : gate.wires) {
-        at.push_back(static_cast<int>(std::find(block.wires.begin(), block.wires.end(), w) - block.wires.begin()));
-        own |= 1 << at.back();
-    }
-    const auto local = [&](int index) {
-        int found = 0;
-        for (size_t j = 0; j < at.size(); ++j) found |= (index >> at[j] & 1) << j;
-        return found;
-    };
-    for (int row = 0; row < block.dim(); ++row)
-        for (int col = 0; col < block.dim(); ++col)
-            if ((row & ~own) == (col & ~own)) f(row, col, local(row), local(col));
-}
-
 void set(double* pair, std::complex<double> z) {
     pair[0] = z.real();
     pair[1] = z.imag();
@@ -96,7 +76,7 @@ void StageTables::add_gate(const WireGate& gate, const UnitaryBlock& block) {
                  gate.angle.slot,
                  gate.carried,
                  gate.angle.scale};
-    for_each_embedded(gate, block, [&](int row, int col, int own_row, int own_col) {
+    for_each_embedded(gate.wires, block.wires, [&](int row, int col, int own_row, int own_col) {
         const int i = 4 * own_row + own_col;
         if (p.constant[i] != 0.0 || p.cosine[i] != 0.0 || p.sine[i] != 0.0) {
             FactorEntry e{row, col, {}, {}, {}};

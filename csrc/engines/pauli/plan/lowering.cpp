@@ -107,17 +107,7 @@ class Lowering {
 
 WireProgram lower(const Circuit& circuit) {
     Lowering lowering(circuit);
-    for (const Operation& op : circuit.operations()) switch (op.info->kind) {
-            case OpKind::gate:
-                lowering.gate(op);
-                break;
-            case OpKind::measure:
-                lowering.measure(op);
-                break;
-            case OpKind::reset:
-                lowering.reset(op);
-                break;
-        }
+    visit_operations(circuit, lowering);
     return lowering.finish(circuit.memory());
 }
 
