@@ -93,10 +93,7 @@ def _is_traced(*tensors: Tensor | None) -> bool:
     if torch._C._len_torch_dispatch_stack() > 0:
         return True
     legacy_batched = torch._C._functorch.is_legacy_batchedtensor  # what is_grads_batched=True hands to a backward pass
-    for t in tensors:
-        if t is not None and (type(t) not in _PLAIN or legacy_batched(t)):
-            return True
-    return False
+    return any(t is not None and (type(t) not in _PLAIN or legacy_batched(t)) for t in tensors)
 
 
 def _token(backend: Backend) -> str:
