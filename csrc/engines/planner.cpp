@@ -11,7 +11,7 @@ namespace qrnn {
 namespace {
 
 // Seconds on an AVX2 core of 3.4 GHz, float64, in a batch of sequences, accesses included. Only their ratios matter.
-constexpr double pauli_operation = 0.9e-10, draft_operation = 0.7e-10;
+constexpr double pauli_operation = 0.75e-10, draft_operation = 0.7e-10;
 constexpr double factor_operation = 0.6e-10, pass_start = 2e-8, gate_matrix = 1.2e-8, cholesky_operation = 2e-10,
                  factor_step = 3e-7;
 
