@@ -1,5 +1,4 @@
 // Plans and engines, as Python sees them: every check of an array stands here, none in the engines.
-#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -7,6 +6,7 @@
 #include <complex>
 #include <optional>
 
+#include "bindings/arrays.hpp"
 #include "bindings/module.hpp"
 #include "engines/planner.hpp"
 #include "engines/run.hpp"
@@ -16,27 +16,6 @@ namespace py = pybind11;
 
 namespace qrnn {
 namespace {
-
-std::string shape_text(const std::vector<py::ssize_t>& shape) {
-    std::string text = "(";
-    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-    return text + ")";
-}
-
-std::vector<py::ssize_t> shape_of(const py::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
-
-template <class Real>
-const Real* checked(const py::array& array, const char* name, const std::vector<py::ssize_t>& shape) {
-    if (!array.dtype().is(py::dtype::of<Real>()))
-        throw py::type_error(std::string(name) + " must have the dtype of the angles, " +
-                             py::str(py::dtype::of<Real>()).cast<std::string>() + ", got " +
-                             py::str(array.dtype()).cast<std::string>());
-    if (shape_of(array) != shape)
-        throw py::value_error(std::string(name) + " must have the shape " + shape_text(shape) + ", got " +
-                              shape_text(shape_of(array)));
-    if (!(array.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");
-    return static_cast<const Real*>(array.data());
-}
 
 // A memory must be a density matrix as far as a glance can tell: finite, Hermitian, of trace 1.
 template <class Real>
@@ -78,12 +57,6 @@ Shapes shapes_of(const Plan& plan, const py::array& angles, int threads) {
             py::ssize_t{1} << plan.n_memory()};
 }
 
-// Ctrl-C is noticed between slices; polled with the GIL, outside of any parallel region.
-void poll_signals() {
-    py::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-}
-
 template <class Real>
 py::tuple forward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {
     const Shapes shapes = shapes_of(plan, angles, threads);
@@ -116,12 +89,6 @@ py::tuple backward(const Plan& plan, const py::array& angles, const std::optiona
         plan.with([&](const auto& engine) { run_adjoint(engine, batch, threads, gp, gm, ga, gi, poll_signals); });
     }
     return py::make_tuple(grad_angles, grad_memory_in);
-}
-
-bool is_float32(const py::array& angles) {
-    if (angles.dtype().is(py::dtype::of<float>())) return true;
-    if (angles.dtype().is(py::dtype::of<double>())) return false;
-    throw py::type_error("angles must be float32 or float64, got " + py::str(angles.dtype()).cast<std::string>());
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // One time step of a recurrent circuit: a checked list of ops.
 #pragma once
 
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "ops/op_table.hpp"
+#include "ops/unitary.hpp"
 
 namespace qrnn {
 
@@ -14,11 +16,25 @@ struct Angle {
     double scale, offset;
 };
 
+// A noise channel rho -> sum_j K_j rho K_j^dagger on one or two qubits; bit j of an index is qubit j of the op.
+struct Channel {
+    int n_qubits;
+    std::vector<Matrix4> kraus;
+};
+
+// What a reading device makes of outcome bits: confusion[2^k * observed + actual] is a conditional probability, bit j
+// of both numbers being outcome bit bits[j].
+struct ReadoutError {
+    std::vector<int> bits;
+    std::vector<double> confusion;
+};
+
 struct Operation {
     const OpInfo* info;
     std::vector<int> qubits;
     std::vector<Angle> angles;
-    std::vector<int> bits;  // classical bits written: measure writes bit i of the outcome index
+    std::vector<int> bits;                   // classical bits written: measure writes bit i of the outcome index
+    std::shared_ptr<const Channel> channel;  // of a channel op
 };
 
 class Circuit {
@@ -39,6 +55,8 @@ class Circuit {
     // Outcome index bit i is qubit readout()[i].
     const std::vector<int>& readout() const { return readout_; }
 
+    const std::vector<ReadoutError>& readout_errors() const { return readout_errors_; }
+
     // The qubits carried over the step, ascending: all whose last op is not a reset.
     std::vector<int> memory() const;
 
@@ -46,6 +64,7 @@ class Circuit {
     int n_qubits_, n_angles_;
     std::vector<Operation> operations_;
     std::vector<int> readout_;
+    std::vector<ReadoutError> readout_errors_;
 };
 
 // Calls visitor.gate, visitor.measure or visitor.reset for every op of the circuit in turn.

@@ -1,82 +1,22 @@
 #include "engines/run.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <atomic>
-#include <new>
 
 #include "engines/budget.hpp"
 #include "engines/factor/kernel.hpp"
 #include "engines/factor/plan.hpp"
 #include "engines/pauli/kernel.hpp"
 #include "engines/pauli/plan/plan.hpp"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "engines/threads.hpp"
 
 namespace qrnn {
 namespace {
-
-// Random circuits shrink coefficients to denormals over hundreds of steps, which are slow and worth nothing.
-class FlushDenormals {
-  public:
-#if defined(__x86_64__)
-    FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // flush to zero, denormals are zero
-    ~FlushDenormals() { _mm_setcsr(saved_); }
-
-  private:
-    unsigned saved_;
-#elif defined(__aarch64__)
-    FlushDenormals() {
-        __asm__ __volatile__("mrs %0, fpcr" : "=r"(saved_));
-        __asm__ __volatile__("msr fpcr, %0" : : "r"(saved_ | (1ull << 24)));
-    }
-    ~FlushDenormals() { __asm__ __volatile__("msr fpcr, %0" : : "r"(saved_)); }
-
-  private:
-    unsigned long long saved_;
-#endif
-};
-
-// An OpenMP team does not survive a fork; a child process runs on one thread.
-std::atomic<bool> forked{false};
-const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
-
-template <class F>
-void for_each_slot(int threads, F f) {
-    if (threads == 1 || forked) {
-        FlushDenormals flush;
-        for (int slot = 0; slot < threads; ++slot) f(slot);
-        return;
-    }
-#pragma omp parallel for schedule(static, 1) num_threads(threads)
-    for (int slot = 0; slot < threads; ++slot) {
-        FlushDenormals flush;
-        f(slot);
-    }
-}
 
 void run_team(const Team& team, int n, Team::Task task, void* context) {
     for_each_slot(team.workers, [&](int worker) {
         for (int i = worker; i < n; i += team.workers) task(context, i, worker);
     });
 }
-
-template <class Real>
-class AlignedArray {
-  public:
-    explicit AlignedArray(std::int64_t n)
-        : data_(static_cast<Real*>(::operator new(static_cast<size_t>(n) * sizeof(Real), std::align_val_t{64}))) {}
-    ~AlignedArray() { ::operator delete(data_, std::align_val_t{64}); }
-    AlignedArray(const AlignedArray&) = delete;
-    AlignedArray& operator=(const AlignedArray&) = delete;
-    Real* get() const { return data_; }
-
-  private:
-    Real* data_;
-};
 
 // How the groups of a batch are handed out: batches of groups small enough that a slice lasts about a tenth of a
 // second, and, where even one group per thread lasts longer, slices of steps.

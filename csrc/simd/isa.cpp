@@ -5,15 +5,18 @@
 
 #include "engines/factor/kernel.hpp"
 #include "engines/pauli/kernel.hpp"
+#include "engines/trajectory/kernel.hpp"
 
 namespace qrnn {
 
-#define QRNN_DECLARE(isa)                            \
-    namespace isa {                                  \
-    extern const PauliKernels<float> pauli_float;    \
-    extern const PauliKernels<double> pauli_double;  \
-    extern const FactorKernel<float> factor_float;   \
-    extern const FactorKernel<double> factor_double; \
+#define QRNN_DECLARE(isa)                                    \
+    namespace isa {                                          \
+    extern const PauliKernels<float> pauli_float;            \
+    extern const PauliKernels<double> pauli_double;          \
+    extern const FactorKernel<float> factor_float;           \
+    extern const FactorKernel<double> factor_double;         \
+    extern const TrajectoryKernel<float> trajectory_float;   \
+    extern const TrajectoryKernel<double> trajectory_double; \
     }
 QRNN_DECLARE(baseline)
 #ifdef QRNN_X86
@@ -93,6 +96,16 @@ const FactorKernel<float>& factor_kernel<float>() {
 template <>
 const FactorKernel<double>& factor_kernel<double>() {
     QRNN_CHOOSE(factor_double)
+}
+
+template <>
+const TrajectoryKernel<float>& trajectory_kernel<float>() {
+    QRNN_CHOOSE(trajectory_float)
+}
+
+template <>
+const TrajectoryKernel<double>& trajectory_kernel<double>() {
+    QRNN_CHOOSE(trajectory_double)
 }
 
 }  // namespace qrnn

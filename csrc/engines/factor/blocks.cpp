@@ -4,8 +4,6 @@
 #include <cmath>
 
 namespace qrnn {
-namespace {
-
 Entry product(Entry a, Entry b) {
     if (a == Entry::zero || b == Entry::zero) return Entry::zero;
     if (a == Entry::one) return b;
@@ -21,9 +19,6 @@ Entry sum(Entry a, Entry b) {
     return static_cast<Entry>(parts(a) | parts(b));
 }
 
-using Entries = std::array<Entry, 16>;
-
-// Entries of a gate over its own wires.
 Entries gate_entries(const WireGate& gate) {
     const UnitaryPolynomial p = unitary_polynomial(*gate.factor);
     Entries entries{};
@@ -51,6 +46,8 @@ Entries gate_entries(const WireGate& gate) {
         }
     return entries;
 }
+
+namespace {
 
 // The same over more wires, in another order.
 Entries embedded(const Entries& entries, const std::vector<int>& wires, const std::vector<int>& all) {

@@ -12,11 +12,19 @@ namespace qrnn {
 // What is known of a matrix entry before the angles are.
 enum class Entry : unsigned char { zero = 0, real = 1, imaginary = 2, complex = 3, one = 4 };
 
+using Entries = std::array<Entry, 16>;  // [4 * row + column]
+
+Entry product(Entry a, Entry b);
+Entry sum(Entry a, Entry b);
+
+// Entries of a gate over its own wires.
+Entries gate_entries(const WireGate& gate);
+
 struct UnitaryBlock {
-    std::vector<int> wires;         // one or two; local index bit j is wires[j]
-    std::vector<int> new_wires;     // those of them that are |0> before
-    std::vector<WireGate> gates;    // in the order in which they act
-    std::array<Entry, 16> entries;  // [4 * row + column]
+    std::vector<int> wires;       // one or two; local index bit j is wires[j]
+    std::vector<int> new_wires;   // those of them that are |0> before
+    std::vector<WireGate> gates;  // in the order in which they act
+    Entries entries;
 
     int dim() const { return 1 << wires.size(); }
     Entry at(int row, int col) const { return entries[4 * row + col]; }

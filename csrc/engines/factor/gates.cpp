@@ -22,6 +22,12 @@ class Lowering {
                 {wires, &factor, factor.angle < 0 ? Angle{-1, 0.0, factor.fixed} : op.angles[factor.angle]});
     }
 
+    void channel(const Operation& op) {
+        std::vector<int> wires;
+        for (int q : op.qubits) wires.push_back(live_wire(q));
+        out_.gates.push_back({wires, nullptr, {-1, 0.0, 0.0}, false, op.channel, out_.n_channels++});
+    }
+
     void measure(const Operation& op) {
         for (size_t i = 0; i < op.qubits.size(); ++i) {
             const int wire = activate(op.qubits[i]);
@@ -70,6 +76,14 @@ class Lowering {
 
 bool acts_diagonally(const WireGate& gate, int wire) {
     const size_t j = std::find(gate.wires.begin(), gate.wires.end(), wire) - gate.wires.begin();
+    if (gate.channel) {
+        const int dim = 1 << gate.wires.size();
+        for (const Matrix4& k : gate.channel->kraus)
+            for (int row = 0; row < dim; ++row)
+                for (int col = 0; col < dim; ++col)
+                    if (((row ^ col) >> j & 1) && k[4 * row + col] != 0.0) return false;
+        return true;
+    }
     for (const PauliTerm& term : gate.factor->generator)
         if (term.paulis[j] == 'X' || term.paulis[j] == 'Y') return false;
     return true;
@@ -93,7 +107,7 @@ void prune(WireCircuit& circuit) {
         for (int w : gate->wires) {
             const bool diagonal = acts_diagonally(*gate, w);
             last = last && !later[w].other && (!later[w].diagonal || diagonal);
-            on_memory = on_memory && memory_of[w] >= 0;
+            on_memory = on_memory && memory_of[w] >= 0 && !gate->channel;  // what is drawn belongs to its step
             without_effect = without_effect && memory_of[w] < 0 && (!measured[w] || diagonal);
         }
         if (last && without_effect) continue;

@@ -14,13 +14,15 @@ namespace qrnn {
 
 struct WireGate {
     std::vector<int> wires;
-    const Factor* factor;
+    const Factor* factor;  // null for a channel
     Angle angle;           // a constant where angle.slot is -1
     bool carried = false;  // belongs to the step before: its angles are that step's, and the first step goes without it
+    std::shared_ptr<const Channel> channel = nullptr;
+    int channel_number = -1;  // among the circuit's channels
 };
 
 struct WireCircuit {
-    int n_wires = 0;
+    int n_wires = 0, n_channels = 0;
     std::vector<int> memory_in, memory_out;  // wires by memory qubit; memory_in are 0 .. m - 1
     std::vector<int> outcome;                // wires by outcome bit
     std::vector<WireGate> gates;

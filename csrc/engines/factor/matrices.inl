@@ -20,13 +20,29 @@ struct Trigonometry {
     VectorOf<Real> sine, cosine;
 };
 
+// Angles of the steps t .. t + n - 1 of a sequence, one step in each lane, and those of the steps before each.
+template <class Real>
+void load_step_angles(const Real* from, int n_angles, int64_t n_steps, int64_t t, int n, VectorOf<Real>* angles,
+                      VectorOf<Real>* carried_angles) {
+    // After the last step there are no further angles, and none are needed.
+    const int64_t here = t < n_steps ? t : n_steps - 1;
+    load_rows<Real>(from + here * n_angles, n_angles, n, n_angles, angles);
+    if (t > 0) {
+        load_rows<Real>(from + (t - 1) * n_angles, n_angles, n, n_angles, carried_angles);
+        return;
+    }
+    load_rows<Real>(from, n_angles, n > 1 ? n - 1 : 1, n_angles, carried_angles);
+    for (int i = 0; i < n_angles; ++i)  // moved by one lane; lane 0 has no past
+        for (int l = Lanes<Real>::n - 1; l > 0; --l) carried_angles[i][l] = carried_angles[i][l - 1];
+}
+
 // The steps t .. t + n - 1; `angles` and `carried_angles` hold those of the steps and of the steps before.
 template <class Real>
-void fill_trigs(const FactorStage& stage, const VectorOf<Real>* angles, const VectorOf<Real>* carried_angles,
+void fill_trigs(const FactorTrig* list, int n, const VectorOf<Real>* angles, const VectorOf<Real>* carried_angles,
                 bool first_lane_has_no_past, Trigonometry<Real>* trigs) {
     using V = VectorOf<Real>;
-    for (int i = 0; i < stage.n_trigs; ++i) {
-        const FactorTrig& t = stage.trigs[i];
+    for (int i = 0; i < n; ++i) {
+        const FactorTrig& t = list[i];
         Trigonometry<Real>& out = trigs[i];
         if (t.slot < 0) {
             out = {splat<Real>(static_cast<Real>(t.offset)), splat<Real>(static_cast<Real>(t.scale))};
@@ -52,17 +68,17 @@ QRNN_INLINE Complex<Real> entry_value(const FactorEntry& e, const Trigonometry<R
     return {part(0), part(1)};
 }
 
-// out = F in, where F is the gate's matrix; or F^dagger in.
+// out = F in, where F is the gate's matrix; or F^dagger in. `in` is of rows x cols.
 template <class Real>
-void from_left(const FactorStage& stage, const FactorGate& gate, const Trigonometry<Real>& trig, bool dagger, int dim,
-               const Complex<Real>* in, Complex<Real>* out) {
-    for (int i = 0; i < dim * dim; ++i) out[i] = Complex<Real>{};
+void from_left(const FactorEntry* entries, const FactorGate& gate, const Trigonometry<Real>& trig, bool dagger,
+               int rows, int cols, const Complex<Real>* in, Complex<Real>* out) {
+    for (int i = 0; i < rows * cols; ++i) out[i] = Complex<Real>{};
     for (int k = 0; k < gate.n_entries; ++k) {
-        const FactorEntry& e = stage.entries[gate.entries + k];
+        const FactorEntry& e = entries[gate.entries + k];
         const Complex<Real> f = entry_value<Real>(e, trig);
         const int row = dagger ? e.col : e.row, col = dagger ? e.row : e.col;
         const Complex<Real> factor = dagger ? f.conjugate() : f;
-        for (int j = 0; j < dim; ++j) out[dim * row + j] = out[dim * row + j] + factor * in[dim * col + j];
+        for (int j = 0; j < cols; ++j) out[cols * row + j] = out[cols * row + j] + factor * in[cols * col + j];
     }
 }
 
@@ -93,7 +109,7 @@ void fill_matrices(const FactorStage& stage, const Trigonometry<Real>* trigs, Co
         for (int k = 0; k < unitary.n_gates; ++k) {
             const FactorGate& gate = stage.gates[unitary.gates + k];
             Complex<Real> product[16];
-            from_left<Real>(stage, gate, trigs[gate.trig], false, dim, matrix, product);
+            from_left<Real>(stage.entries, gate, trigs[gate.trig], false, dim, dim, matrix, product);
             copy<Real>(dim * dim, product, matrix);
         }
     }
@@ -128,7 +144,7 @@ void matrices_adjoint(const FactorStage& stage, const Trigonometry<Real>* trigs,
                 (gate.carried ? grad_carried_angles : grad_angles)[gate.slot] +=
                     static_cast<Real>(gate.scale) * derivative;
             if (k == 0) break;
-            from_left<Real>(stage, gate, trigs[gate.trig], true, dim, y, next);
+            from_left<Real>(stage.entries, gate, trigs[gate.trig], true, dim, dim, y, next);
             from_right<Real>(stage, gate, trigs[gate.trig], dim, next, y);
         }
     }

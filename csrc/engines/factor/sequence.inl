@@ -135,19 +135,10 @@ VectorOf<Real> chunk_matrices(const FactorGroup<Real>& g, const FactorStage& sta
     const int n_angles = g.program->n_angles;
     V poison{};
     if (n_angles > 0) {
-        // After the last step there are no further angles, and none are needed.
-        const int64_t here = t < g.n_steps ? t : g.n_steps - 1;
-        load_rows<Real>(g.angles + here * n_angles, n_angles, n, n_angles, w.angles);
-        if (t > 0) {
-            load_rows<Real>(g.angles + (t - 1) * n_angles, n_angles, n, n_angles, w.carried_angles);
-        } else {
-            load_rows<Real>(g.angles, n_angles, n > 1 ? n - 1 : 1, n_angles, w.carried_angles);
-            for (int i = 0; i < n_angles; ++i)  // moved by one lane; lane 0 has no past
-                for (int l = Lanes<Real>::n - 1; l > 0; --l) w.carried_angles[i][l] = w.carried_angles[i][l - 1];
-        }
+        load_step_angles<Real>(g.angles, n_angles, g.n_steps, t, n, w.angles, w.carried_angles);
         for (int i = 0; i < n_angles; ++i) poison += w.angles[i] * Real(0);
     }
-    fill_trigs<Real>(stage, w.angles, w.carried_angles, t == 0, w.trigs);
+    fill_trigs<Real>(stage.trigs, stage.n_trigs, w.angles, w.carried_angles, t == 0, w.trigs);
     fill_matrices<Real>(stage, w.trigs, w.matrices);
     return poison;
 }

@@ -7,11 +7,6 @@ namespace {
 
 std::int32_t count(size_t n) { return static_cast<std::int32_t>(n); }
 
-void set(double* pair, std::complex<double> z) {
-    pair[0] = z.real();
-    pair[1] = z.imag();
-}
-
 FactorPass::Kind kind_of(const BlockPart& part) {
     switch (part.kind) {
         case BlockPart::Kind::real:
@@ -32,17 +27,28 @@ StageTables::StageTables(const std::vector<UnitaryBlock>& blocks, int n_wires, c
     for (int w : memory_in) bit_of_[w] = n_active_++;
     for (const UnitaryBlock& block : blocks) add_block(block);
     sum_over(memory_out, outcome);
-    view_ = {n_active_,           trigs_.data(),       count(trigs_.size()),  entries_.data(),
-             generators_.data(),  gates_.data(),       unitaries_.data(),     count(unitaries_.size()),
-             n_matrix_entries_,   passes_.data(),      count(passes_.size()), count(environment_.size()),
-             memory_rows_.data(), environment_.data(), outcomes_.data()};
+    view_ = {n_active_,
+             gates_.trigs.data(),
+             count(gates_.trigs.size()),
+             gates_.entries.data(),
+             gates_.generators.data(),
+             gates_.gates.data(),
+             unitaries_.data(),
+             count(unitaries_.size()),
+             n_matrix_entries_,
+             passes_.data(),
+             count(passes_.size()),
+             count(environment_.size()),
+             memory_rows_.data(),
+             environment_.data(),
+             outcomes_.data()};
 }
 
 void StageTables::add_block(const UnitaryBlock& block) {
     const int matrix = n_matrix_entries_;
-    unitaries_.push_back({block.dim(), matrix, count(gates_.size()), count(block.gates.size())});
+    unitaries_.push_back({block.dim(), matrix, count(gates_.gates.size()), count(block.gates.size())});
     n_matrix_entries_ += block.dim() * block.dim();
-    for (const WireGate& gate : block.gates) add_gate(gate, block);
+    for (const WireGate& gate : block.gates) gates_.add(gate, block.wires);
 
     const int n_before = n_active_;
     std::vector<char> is_new;
@@ -56,58 +62,6 @@ void StageTables::add_block(const UnitaryBlock& block) {
     }
     std::sort(existing_bits.begin(), existing_bits.end());
     for (const BlockPart& part : block_parts(block, is_new)) add_pass(block, part, matrix, existing_bits, n_before);
-}
-
-void StageTables::add_gate(const WireGate& gate, const UnitaryBlock& block) {
-    UnitaryPolynomial p = unitary_polynomial(*gate.factor);
-    const bool fixed = gate.angle.slot < 0;
-    if (fixed) {
-        Factor factor = *gate.factor;
-        factor.fixed = gate.angle.offset;
-        p.sine = fixed_unitary(factor);
-        p.constant = p.cosine = {};
-        for (int i = 0; i < p.dim; ++i) p.cosine[5 * i] = 1;
-    }
-    FactorGate g{find_trig(gate, p.frequency),
-                 count(entries_.size()),
-                 0,
-                 count(generators_.size()),
-                 0,
-                 gate.angle.slot,
-                 gate.carried,
-                 gate.angle.scale};
-    for_each_embedded(gate.wires, block.wires, [&](int row, int col, int own_row, int own_col) {
-        const int i = 4 * own_row + own_col;
-        if (p.constant[i] != 0.0 || p.cosine[i] != 0.0 || p.sine[i] != 0.0) {
-            FactorEntry e{row, col, {}, {}, {}};
-            set(e.constant, p.constant[i]);
-            set(e.cosine, p.cosine[i]);
-            set(e.sine, p.sine[i]);
-            entries_.push_back(e);
-        }
-        if (!fixed && p.generator[i] != 0.0) {
-            GeneratorEntry e{row, col, {}};
-            set(e.value, p.generator[i]);
-            generators_.push_back(e);
-        }
-    });
-    g.n_entries = count(entries_.size()) - g.entries;
-    g.n_generator = count(generators_.size()) - g.generator;
-    gates_.push_back(g);
-}
-
-int StageTables::find_trig(const WireGate& gate, double frequency) {
-    FactorTrig t{gate.angle.slot, gate.carried, frequency * gate.angle.scale, frequency * gate.angle.offset};
-    if (gate.angle.slot < 0) {  // U = cosine * 1 + sine * (the gate), so that the first step can go without it
-        t.scale = 0;
-        t.offset = 1;
-    }
-    const auto same = std::find_if(trigs_.begin(), trigs_.end(), [&](const FactorTrig& other) {
-        return other.slot == t.slot && other.carried == t.carried && other.scale == t.scale && other.offset == t.offset;
-    });
-    if (same != trigs_.end()) return static_cast<int>(same - trigs_.begin());
-    trigs_.push_back(t);
-    return static_cast<int>(trigs_.size()) - 1;
 }
 
 void StageTables::add_pass(const UnitaryBlock& block, const BlockPart& part, int matrix,

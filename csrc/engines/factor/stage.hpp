@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engines/factor/blocks.hpp"
+#include "engines/factor/gate_tables.hpp"
 #include "engines/factor/program.hpp"
 
 namespace qrnn {
@@ -27,16 +28,11 @@ class StageTables {
 
   private:
     void add_block(const UnitaryBlock& block);
-    void add_gate(const WireGate& gate, const UnitaryBlock& block);
-    int find_trig(const WireGate& gate, double frequency);
     void add_pass(const UnitaryBlock& block, const BlockPart& part, int matrix, const std::vector<int>& existing_bits,
                   int n_before);
     void sum_over(const std::vector<int>& memory_out, const std::vector<int>& outcome);
 
-    std::vector<FactorTrig> trigs_;
-    std::vector<FactorEntry> entries_;
-    std::vector<GeneratorEntry> generators_;
-    std::vector<FactorGate> gates_;
+    GateTables gates_;
     std::vector<FactorUnitary> unitaries_;
     std::vector<FactorPass> passes_;
     std::vector<std::int64_t> memory_rows_, environment_;

@@ -1,0 +1,47 @@
+// Checks of the arrays that Python hands over.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+
+namespace qrnn {
+
+inline std::string shape_text(const std::vector<pybind11::ssize_t>& shape) {
+    std::string text = "(";
+    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + ")";
+}
+
+inline std::vector<pybind11::ssize_t> shape_of(const pybind11::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
+
+template <class Real>
+const Real* checked(const pybind11::array& array, const char* name, const std::vector<pybind11::ssize_t>& shape) {
+    if (!array.dtype().is(pybind11::dtype::of<Real>()))
+        throw pybind11::type_error(std::string(name) + " must have the dtype of the angles, " +
+                                   pybind11::str(pybind11::dtype::of<Real>()).cast<std::string>() + ", got " +
+                                   pybind11::str(array.dtype()).cast<std::string>());
+    if (shape_of(array) != shape)
+        throw pybind11::value_error(std::string(name) + " must have the shape " + shape_text(shape) + ", got " +
+                                    shape_text(shape_of(array)));
+    if (!(array.flags() & pybind11::array::c_style))
+        throw pybind11::value_error(std::string(name) + " must be C-contiguous");
+    return static_cast<const Real*>(array.data());
+}
+
+inline bool is_float32(const pybind11::array& angles) {
+    if (angles.dtype().is(pybind11::dtype::of<float>())) return true;
+    if (angles.dtype().is(pybind11::dtype::of<double>())) return false;
+    throw pybind11::type_error("angles must be float32 or float64, got " +
+                               pybind11::str(angles.dtype()).cast<std::string>());
+}
+
+// Ctrl-C is noticed between slices; polled with the GIL, outside of any parallel region.
+inline void poll_signals() {
+    pybind11::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
+}
+
+}  // namespace qrnn

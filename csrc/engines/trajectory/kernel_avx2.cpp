@@ -1,0 +1,3 @@
+#define QRNN_ISA avx2
+#define QRNN_VECTOR_BYTES 32
+#include "engines/trajectory/kernel.inl"

@@ -1,0 +1,3 @@
+#define QRNN_ISA avx512
+#define QRNN_VECTOR_BYTES 64
+#include "engines/trajectory/kernel.inl"
