@@ -33,8 +33,8 @@ void check_ids(const Ids& ids, py::ssize_t n_sequences) {
 
 template <class Real>
 py::object sample(const TrajectoryPlan& plan, const py::array& angles, const std::optional<py::array>& initial,
-                 const std::optional<py::array>& initial_weights, const Ids& ids, std::uint64_t seed, int shots,
-                 int threads, bool averages) {
+                  const std::optional<py::array>& initial_weights, const Ids& ids, std::uint64_t seed, int shots,
+                  int threads, bool averages) {
     if (angles.ndim() != 3 || angles.shape(2) != plan.n_angles())
         throw py::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " +
                               shape_text(shape_of(angles)));

@@ -29,14 +29,9 @@ void Circuit::append(std::string_view name, const std::vector<int>& qubits, cons
     const int n = static_cast<int>(qubits.size());
     if (info.n_qubits != 0 && n != info.n_qubits)
         refuse(op + " acts on " + count(info.n_qubits, "qubit") + ", got " + count(n, "qubit"));
+    if (info.kind == OpKind::channel) refuse("a channel is appended with its Kraus operators");
     if (info.n_qubits == 0 && n == 0) refuse(op + " needs at least one qubit");
-    for (int i = 0; i < n; ++i) {
-        if (qubits[i] < 0 || qubits[i] >= n_qubits_)
-            refuse(op + ": qubit " + std::to_string(qubits[i]) + " does not exist; the circuit has qubits 0.." +
-                   std::to_string(n_qubits_ - 1));
-        if (std::find(qubits.begin(), qubits.begin() + i, qubits[i]) != qubits.begin() + i)
-            refuse(op + ": qubit " + std::to_string(qubits[i]) + " is named twice");
-    }
+    check_qubits(op, qubits);
     if (static_cast<int>(angles.size()) != info.n_angles)
         refuse(op + " takes " + count(info.n_angles, "angle") + ", got " + std::to_string(angles.size()));
     for (const Angle& a : angles) {
@@ -46,7 +41,7 @@ void Circuit::append(std::string_view name, const std::vector<int>& qubits, cons
         if (!std::isfinite(a.scale) || !std::isfinite(a.offset))
             refuse(op + ": an angle's scale and offset must be finite numbers");
     }
-    Operation operation{&info, qubits, angles, {}};
+    Operation operation{&info, qubits, angles, {}, nullptr};
     if (info.kind == OpKind::measure) {
         for (int q : qubits)
             if (std::find(readout_.begin(), readout_.end(), q) != readout_.end())
@@ -58,6 +53,78 @@ void Circuit::append(std::string_view name, const std::vector<int>& qubits, cons
         }
     }
     operations_.push_back(std::move(operation));
+}
+
+void Circuit::check_qubits(const std::string& op, const std::vector<int>& qubits) const {
+    for (size_t i = 0; i < qubits.size(); ++i) {
+        const auto at = qubits.begin() + static_cast<std::ptrdiff_t>(i);
+        if (*at < 0 || *at >= n_qubits_)
+            refuse(op + ": qubit " + std::to_string(*at) + " does not exist; the circuit has qubits 0.." +
+                   std::to_string(n_qubits_ - 1));
+        if (std::find(qubits.begin(), at, *at) != at) refuse(op + ": qubit " + std::to_string(*at) + " is named twice");
+    }
+}
+
+void Circuit::append_channel(const std::vector<int>& qubits, Channel channel) {
+    constexpr size_t max_kraus = 16;
+    constexpr double tolerance = 1e-6;
+    const int n = static_cast<int>(qubits.size()), dim = 1 << channel.n_qubits;
+    if (n != channel.n_qubits)
+        refuse("the channel acts on " + count(channel.n_qubits, "qubit") + ", got " + count(n, "qubit"));
+    check_qubits("channel", qubits);
+    if (channel.kraus.empty() || channel.kraus.size() > max_kraus)
+        refuse("a channel has 1 to " + std::to_string(max_kraus) + " Kraus operators, got " +
+               std::to_string(channel.kraus.size()));
+    double trace = 0;
+    for (int row = 0; row < dim; ++row)
+        for (int col = 0; col < dim; ++col) {
+            std::complex<double> sum = row == col ? -1 : 0;
+            for (const Matrix4& k : channel.kraus)
+                for (int i = 0; i < dim; ++i) sum += std::conj(k[4 * i + row]) * k[4 * i + col];
+            if (!(std::abs(sum) <= tolerance))  // NaN included
+                refuse("a channel's Kraus operators must satisfy sum K^dagger K = 1; here they miss it by " +
+                       std::to_string(std::abs(sum)));
+            if (row == col) trace += sum.real() + 1;
+        }
+    const double scale = std::abs(trace / dim - 1) > 1e-12 ? std::sqrt(dim / trace) : 1;  // a second time, 1
+    for (Matrix4& k : channel.kraus)
+        for (std::complex<double>& z : k) z *= scale;
+    operations_.push_back({&find_op("channel"), qubits, {}, {}, std::make_shared<const Channel>(std::move(channel))});
+}
+
+void Circuit::add_readout_error(const std::vector<int>& qubits, std::vector<double> confusion) {
+    constexpr double tolerance = 1e-6;
+    constexpr size_t max_bits = 10;
+    if (qubits.empty() || qubits.size() > max_bits)
+        refuse("a readout error acts on 1 to " + std::to_string(max_bits) + " qubits, got " +
+               std::to_string(qubits.size()));
+    ReadoutError error{{}, std::move(confusion)};
+    for (int q : qubits) {
+        const auto at = std::find(readout_.begin(), readout_.end(), q);
+        if (at == readout_.end()) refuse("readout error: qubit " + std::to_string(q) + " is not measured");
+        error.bits.push_back(static_cast<int>(at - readout_.begin()));
+        for (const ReadoutError& other : readout_errors_)
+            if (std::find(other.bits.begin(), other.bits.end(), error.bits.back()) != other.bits.end())
+                refuse("qubit " + std::to_string(q) + " has a readout error already");
+        if (std::count(error.bits.begin(), error.bits.end(), error.bits.back()) > 1)
+            refuse("readout error: qubit " + std::to_string(q) + " is named twice");
+    }
+    const size_t n = size_t{1} << qubits.size();
+    if (error.confusion.size() != n * n)
+        refuse("the confusion matrix of " + count(static_cast<int>(qubits.size()), "qubit") + " has " +
+               std::to_string(n * n) + " elements, got " + std::to_string(error.confusion.size()));
+    for (size_t actual = 0; actual < n; ++actual) {
+        double sum = 0;
+        for (size_t observed = 0; observed < n; ++observed) {
+            const double p = error.confusion[n * observed + actual];
+            if (!(p >= 0)) refuse("a confusion matrix holds probabilities, got " + std::to_string(p));
+            sum += p;
+        }
+        if (!(std::abs(sum - 1) <= tolerance))
+            refuse("the columns of a confusion matrix, one for each actual outcome, add up to 1; column " +
+                   std::to_string(actual) + " gives " + std::to_string(sum));
+    }
+    readout_errors_.push_back(std::move(error));
 }
 
 std::vector<int> Circuit::memory() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -48,6 +49,14 @@ class Circuit {
     // the next free outcome bits, in the order of `qubits`.
     void append(std::string_view name, const std::vector<int>& qubits, const std::vector<Angle>& angles);
 
+    // Checks a channel on as many qubits as it is made for, and appends it. Its Kraus operators must be complete to
+    // 1e-6; they are made so to rounding.
+    void append_channel(const std::vector<int>& qubits, Channel channel);
+
+    // `confusion` as in ReadoutError, bit j of its numbers being qubits[j], which must be measured; an outcome bit
+    // stands in one error at most.
+    void add_readout_error(const std::vector<int>& qubits, std::vector<double> confusion);
+
     int n_qubits() const { return n_qubits_; }
     int n_angles() const { return n_angles_; }
     const std::vector<Operation>& operations() const { return operations_; }
@@ -61,13 +70,15 @@ class Circuit {
     std::vector<int> memory() const;
 
   private:
+    void check_qubits(const std::string& op, const std::vector<int>& qubits) const;
+
     int n_qubits_, n_angles_;
     std::vector<Operation> operations_;
     std::vector<int> readout_;
     std::vector<ReadoutError> readout_errors_;
 };
 
-// Calls visitor.gate, visitor.measure or visitor.reset for every op of the circuit in turn.
+// Calls visitor.gate, visitor.measure, visitor.reset or visitor.channel for every op of the circuit in turn.
 template <class Visitor>
 void visit_operations(const Circuit& circuit, Visitor& visitor) {
     for (const Operation& op : circuit.operations()) switch (op.info->kind) {
@@ -79,6 +90,9 @@ void visit_operations(const Circuit& circuit, Visitor& visitor) {
                 break;
             case OpKind::reset:
                 visitor.reset(op);
+                break;
+            case OpKind::channel:
+                visitor.channel(op);
                 break;
         }
 }

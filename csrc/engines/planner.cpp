@@ -1,5 +1,6 @@
 #include "engines/planner.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -55,13 +56,18 @@ std::string engine_name(Engine engine) { return engine == Engine::pauli ? "pauli
 Plan::Plan(const Circuit& circuit, std::optional<Engine> wish) {
     if (circuit.readout().empty())
         throw std::invalid_argument("the circuit measures nothing; call measure([...]) on at least one qubit");
+    const bool is_noisy = std::any_of(circuit.operations().begin(), circuit.operations().end(),
+                                      [](const Operation& op) { return op.channel != nullptr; });
+    if (is_noisy && wish == Engine::factor)
+        throw std::invalid_argument(
+            "the factor engine has no channels, and this circuit has some; use engine 'auto' or 'pauli', or shots");
     costs_.reserve(2);
     PauliDraft draft(circuit);
     costs_.push_back(pauli_cost(draft));
     EngineCost& pauli = costs_[0];
-    const double factor_bytes = FactorPlan::estimated_bytes(circuit, vector_lanes());
-    const bool factor_fits = factor_bytes <= memory_limit();
-    if (wish == Engine::factor || (!wish && pauli.bytes * vector_lanes() > memory_limit()))
+    const double factor_bytes = is_noisy ? 0 : FactorPlan::estimated_bytes(circuit, vector_lanes());
+    const bool factor_fits = !is_noisy && factor_bytes <= memory_limit();
+    if (wish == Engine::factor || (!wish && !is_noisy && pauli.bytes * vector_lanes() > memory_limit()))
         check_memory(factor_bytes, "one sequence of this circuit in the factor engine", "use fewer qubits");
     if (factor_fits) {
         factor_ = std::make_unique<FactorPlan>(circuit);

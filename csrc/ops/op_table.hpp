@@ -27,12 +27,12 @@ struct Factor {
     std::vector<PauliTerm> generator;
 };
 
-enum class OpKind { gate, measure, reset };
+enum class OpKind { gate, measure, reset, channel };
 
 struct OpInfo {
     std::string_view name;
     OpKind kind;
-    int n_qubits;  // 0: any number, one after the other (measure, reset)
+    int n_qubits;  // 0: any number, one after the other (measure, reset); for a channel, one or two
     int n_angles;
     std::string_view inverse;      // name of the inverse gate; a gate with angles is inverted by negating them
     std::string_view qiskit_name;  // key of qiskit's get_standard_gate_name_mapping()

@@ -1,11 +1,12 @@
 """The compiled engines. Shapes and meanings: csrc/bindings."""
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 Reals = NDArray[np.floating[Any]]
+Ids = NDArray[np.uint32]
 
 class OpInfo:
     @property
@@ -32,6 +33,8 @@ class Circuit:
     def __init__(self, n_qubits: int, n_angles: int) -> None: ...
     def new_angle(self) -> int: ...
     def append(self, name: str, qubits: list[int], angles: list[tuple[int, float, float]]) -> None: ...
+    def append_channel(self, qubits: list[int], kraus: list[list[list[complex]]]) -> None: ...
+    def add_readout_error(self, qubits: list[int], confusion: list[float]) -> None: ...
     @property
     def n_qubits(self) -> int: ...
     @property
@@ -41,8 +44,21 @@ class Circuit:
     @property
     def memory(self) -> tuple[int, ...]: ...
     @property
-    def operations(self) -> list[tuple[str, tuple[int, ...], tuple[tuple[int, float, float], ...], tuple[int, ...]]]:
-        """Name, qubits, angles (slot or -1, scale, offset), outcome bits."""
+    def operations(
+        self,
+    ) -> list[
+        tuple[
+            str,
+            tuple[int, ...],
+            tuple[tuple[int, float, float], ...],
+            tuple[int, ...],
+            list[list[list[complex]]] | None,
+        ]
+    ]:
+        """Name, qubits, angles (slot or -1, scale, offset), outcome bits, Kraus operators."""
+    @property
+    def readout_errors(self) -> list[tuple[tuple[int, ...], list[float]]]:
+        """Qubits, confusion matrix."""
 
 class EngineCost:
     @property
@@ -76,5 +92,41 @@ def backward(
     grad_memory: Reals | None,
     threads: int,
 ) -> tuple[Reals, Reals]: ...
+class TrajectoryPlan:
+    def __init__(self, circuit: Circuit) -> None: ...
+    @property
+    def operations(self) -> float: ...
+    @property
+    def active(self) -> list[int]: ...
+    def workspace_bytes(self, bytes_per_number: int) -> float: ...
+
+@overload
+def sample(
+    plan: TrajectoryPlan,
+    angles: Reals,
+    initial: Reals | None,
+    initial_weights: Reals | None,
+    sequence_ids: Ids,
+    seed: int,
+    shots: int,
+    threads: int,
+    averages: Literal[True],
+) -> tuple[Reals, Reals]: ...
+@overload
+def sample(
+    plan: TrajectoryPlan,
+    angles: Reals,
+    initial: Reals | None,
+    initial_weights: Reals | None,
+    sequence_ids: Ids,
+    seed: int,
+    shots: int,
+    threads: int,
+    averages: Literal[False],
+) -> NDArray[np.int32]: ...
+def sample_steps(
+    probabilities: Reals, sequence_ids: Ids, seed: int, shots: int, threads: int, averages: bool
+) -> NDArray[Any]: ...
+def philox(key: int, counter: list[int]) -> list[int]: ...
 def instruction_set() -> str: ...
 def available_instruction_sets() -> list[str]: ...

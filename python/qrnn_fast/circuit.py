@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from qrnn_fast import _core
 from qrnn_fast._gates import GateMethods
 
@@ -50,6 +52,10 @@ class Angle:
     __rmul__ = __mul__
 
 
+# Kraus operators by number, row and column; bit j of a row or column is qubit j of the op.
+Kraus = tuple[tuple[tuple[complex, ...], ...], ...]
+
+
 class Operation(NamedTuple):
     """One op of a circuit, as listed by `Circuit.operations`."""
 
@@ -57,6 +63,14 @@ class Operation(NamedTuple):
     qubits: tuple[int, ...]
     angles: tuple[Angle | float, ...]  # radians; a plain number is a constant
     bits: tuple[int, ...]  # outcome bits written by a measure
+    kraus: Kraus | None = None  # of a channel
+
+
+class ReadoutError(NamedTuple):
+    """What a reading device makes of measured qubits."""
+
+    qubits: tuple[int, ...]
+    confusion: tuple[float, ...]  # [2^k * told + true]: conditional probability; bit j of both is qubits[j]
 
 
 class Circuit(GateMethods):
@@ -109,9 +123,19 @@ class Circuit(GateMethods):
     def operations(self) -> list[Operation]:
         """The ops in the order in which they act."""
         return [
-            Operation(name, qubits, tuple(Angle(*a) if a[0] >= 0 else a[2] for a in angles), bits)
-            for name, qubits, angles, bits in self._core.operations
+            Operation(name, qubits, tuple(Angle(*a) if a[0] >= 0 else a[2] for a in angles), bits, _tuples(kraus))
+            for name, qubits, angles, bits, kraus in self._core.operations
         ]
+
+    @property
+    def readout_errors(self) -> list[ReadoutError]:
+        """What `readout_error` has added, in that order."""
+        return [ReadoutError(qubits, tuple(confusion)) for qubits, confusion in self._core.readout_errors]
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the circuit has channels or readout errors."""
+        return any(op.name == "channel" for op in self.operations) or bool(self.readout_errors)
 
     def angle(self) -> Angle:
         """A new angle slot; hand it to one gate or to several."""
@@ -124,6 +148,53 @@ class Circuit(GateMethods):
         self._core.append(name, indices, [_angle_triple(a, name) for a in angles])
         self._changed()
         return self
+
+    def channel(self, kraus: Any, qubits: int | Iterable[int]) -> Circuit:
+        """Append noise: rho becomes the sum over j of K_j rho K_j^dagger; returns the circuit itself.
+
+        `qf.noise` makes the usual channels.
+
+        Args:
+            kraus: 1 to 16 operators, (J, 2, 2) or (J, 4, 4) complex, the sum of K_j^dagger K_j being 1 (to 1e-6).
+            qubits: one or two; bit j of a row or column is the j-th of them, as in Qiskit.
+
+        Raises:
+            ValueError: matrices of another shape, or not complete; a qubit that does not exist.
+        """
+        matrices = np.asarray(kraus, dtype=np.complex128)
+        if matrices.ndim != 3:
+            raise ValueError(f"kraus must have the shape (J, 2, 2) or (J, 4, 4), got {matrices.shape}")
+        self._core.append_channel(_indices(qubits, "channel"), matrices.tolist())
+        self._changed()
+        return self
+
+    def readout_error(self, confusion: Any, qubits: int | Iterable[int]) -> Circuit:
+        """What the reading device makes of measured qubits; returns the circuit itself.
+
+        The state after the measurement is what it was: only the outcome that is told changes.
+
+        Args:
+            confusion: (2^k, 2^k), the probability of telling a row's outcome where a column's is true; or for one qubit
+                the pair (P(1 | 0), P(0 | 1)).
+            qubits: k measured qubits; bit j of a row or column is the j-th of them.
+
+        Raises:
+            ValueError: no such probabilities, or a qubit that is not measured or has a readout error already.
+        """
+        matrix = np.asarray(confusion, dtype=np.float64)
+        if matrix.shape == (2,):
+            matrix = np.array([[1 - matrix[0], matrix[1]], [matrix[0], 1 - matrix[1]]])
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"confusion must be a square matrix or a pair of probabilities, got {matrix.shape}")
+        self._core.add_readout_error(_indices(qubits, "readout_error"), matrix.ravel().tolist())
+        self._changed()
+        return self
+
+    def add(self, operation: Operation, angles: Iterable[Angle | float] | None = None) -> Circuit:
+        """Append an operation of another circuit, with other angles if they are given; returns the circuit itself."""
+        if operation.kraus is not None:
+            return self.channel(operation.kraus, operation.qubits)
+        return self.append(operation.name, operation.qubits, operation.angles if angles is None else angles)
 
     def _changed(self) -> None:
         self._text = None
@@ -149,8 +220,18 @@ class Circuit(GateMethods):
 
     def to_dict(self) -> dict[str, Any]:
         """The circuit as a dictionary of numbers, strings and lists; `from_dict` takes it back."""
-        ops = [[name, list(qubits), [list(a) for a in angles]] for name, qubits, angles, _ in self._core.operations]
-        return {"n_qubits": self.n_qubits, "n_angles": self.n_angles, "operations": ops}
+        ops: list[list[Any]] = []
+        numbers: dict[Any, int] = {}  # by channel: each stands there once
+        for name, qubits, angles, _, kraus in self._core.operations:
+            ops.append([name, list(qubits), [list(a) for a in angles]])
+            if kraus is not None:
+                ops[-1].append(numbers.setdefault(_tuples(kraus), len(numbers)))
+        data = {"n_qubits": self.n_qubits, "n_angles": self.n_angles, "operations": ops}
+        if numbers:
+            data["channels"] = [[[[[z.real, z.imag] for z in row] for row in k] for k in kraus] for kraus in numbers]
+        if self.readout_errors:
+            data["readout_errors"] = [[list(e.qubits), list(e.confusion)] for e in self.readout_errors]
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Circuit:
@@ -159,12 +240,21 @@ class Circuit(GateMethods):
         Raises:
             ValueError: a missing or unknown key, or ops that no circuit can hold.
         """
-        expected = {"n_qubits", "n_angles", "operations"}
-        if set(data) != expected:
-            raise ValueError(f"a circuit's dictionary has the keys {sorted(expected)}, got {sorted(data)}")
+        expected, optional = {"n_qubits", "n_angles", "operations"}, {"channels", "readout_errors"}
+        if set(data) - optional != expected:
+            raise ValueError(
+                f"a circuit's dictionary has the keys {sorted(expected)} and perhaps {sorted(optional)}, got "
+                f"{sorted(data)}"
+            )
         circuit = cls(data["n_qubits"], data["n_angles"])
-        for name, qubits, angles in data["operations"]:
-            circuit._core.append(name, list(qubits), [(int(s), float(k), float(o)) for s, k, o in angles])
+        channels = [[[[complex(*z) for z in row] for row in k] for k in kraus] for kraus in data.get("channels", [])]
+        for name, qubits, angles, *channel in data["operations"]:
+            if channel:
+                circuit._core.append_channel(list(qubits), channels[channel[0]])
+            else:
+                circuit._core.append(name, list(qubits), [(int(s), float(k), float(o)) for s, k, o in angles])
+        for qubits, confusion in data.get("readout_errors", []):
+            circuit._core.add_readout_error(list(qubits), list(confusion))
         return circuit
 
     def to_string(self) -> str:
@@ -199,6 +289,14 @@ def _index(value: object, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{what} must be an integer, got {value!r}")
     return int(value)
+
+
+def _indices(qubits: int | Iterable[int], op: str) -> list[int]:
+    return [_index(q, f"{op}: a qubit") for q in ([qubits] if isinstance(qubits, Integral) else qubits)]  # type: ignore[union-attr]
+
+
+def _tuples(kraus: list[list[list[complex]]] | None) -> Kraus | None:
+    return None if kraus is None else tuple(tuple(tuple(row) for row in matrix) for matrix in kraus)
 
 
 def _angle_triple(angle: Angle | float, op: str) -> tuple[int, float, float]:

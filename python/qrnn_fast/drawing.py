@@ -9,7 +9,7 @@ def draw(circuit: Circuit) -> str:
     """One row per qubit, time from left to right; each op stands in the first column where its qubits are free.
 
     Controls are dots, angles are written as ``2·a3+0.1`` (slot 3, doubled, plus 0.1 radians), ``M2`` writes outcome bit
-    2, and the left margin says what becomes of a qubit: memory (carried over the step) or reset.
+    2, ``~`` is noise, and the left margin says what becomes of a qubit: memory (carried over the step) or reset.
     """
     n = circuit.n_qubits
     columns: list[dict[int, str]] = []  # by qubit: what stands in the column; "│" where a link passes through
@@ -41,6 +41,8 @@ def _symbol(op: Operation, qubit: int) -> str:
         return f"M{op.bits[op.qubits.index(qubit)]}"
     if op.name == "reset":
         return "|0>"
+    if op.name == "channel":
+        return "~"
     name = op.name.upper()
     is_controlled = len(op.qubits) == 2 and name.startswith("C")
     if is_controlled and qubit == op.qubits[0]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from qrnn_fast import _core
 from qrnn_fast.circuit import Angle, Circuit, Operation
 
@@ -84,6 +86,7 @@ def build(
         end_of_step: called after each step.
     """
     from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+    from qiskit.quantum_info import Kraus
 
     qc = QuantumCircuit(QuantumRegister(circuit.n_qubits + n_ancillas, "q"))
     operations = circuit.operations
@@ -98,6 +101,8 @@ def build(
                 qc.measure(op.qubits, [register[bit] for bit in op.bits])
             elif op.name == "reset":
                 qc.reset(op.qubits)
+            elif op.kraus is not None:
+                qc.append(Kraus([np.array(k) for k in op.kraus]), op.qubits)
             else:
                 values = [a.offset + a.scale * parameters[a.slot] if isinstance(a, Angle) else a for a in op.angles]
                 qc.append(gate(op.name, values), op.qubits)

@@ -88,13 +88,15 @@ def _unshare(text: str) -> _Unshared:
     terms: list[tuple[int, float, float]] = []
     for operation in circuit.operations:
         angles: list[Angle | float] = []
-        for angle, rule in zip(operation.angles, rules[operation.name], strict=True):
+        for angle, rule in zip(operation.angles, rules.get(operation.name, []), strict=True):
             if isinstance(angle, Angle):
                 terms += [(len(shared), coefficient, shift) for coefficient, shift in rule]
                 shared.append(angle)
                 angle = unshared.angle()
             angles.append(angle)
-        unshared.append(operation.name, operation.qubits, angles)
+        unshared.add(operation, angles)
+    for error in circuit.readout_errors:
+        unshared.readout_error(torch.tensor(error.confusion).view(2 ** len(error.qubits), -1), error.qubits)
     return _Unshared(
         unshared,
         torch.tensor([angle.slot for angle in shared], dtype=torch.int64),

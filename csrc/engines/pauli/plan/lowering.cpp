@@ -1,5 +1,6 @@
 #include "engines/pauli/plan/lowering.hpp"
 
+#include "circuit/transfer.hpp"
 #include "ops/generator.hpp"
 
 namespace qrnn {
@@ -22,6 +23,12 @@ class Lowering {
         std::vector<int> wires;
         for (int q : op.qubits) wires.push_back(activate(q));
         for (const Factor& factor : op.info->factors) program_.ops.push_back(rotation(factor, op.angles, wires));
+    }
+
+    void channel(const Operation& op) {
+        std::vector<int> wires;
+        for (int q : op.qubits) wires.push_back(activate(q));
+        program_.ops.push_back(constant(transfer_matrix(*op.channel), wires));
     }
 
     void measure(const Operation& op) {
@@ -68,6 +75,16 @@ class Lowering {
             program_.ops.push_back(std::move(zero));
         }
         return wire;
+    }
+
+    static Superop constant(const std::vector<double>& matrix, const std::vector<int>& wires) {
+        const int dim = 1 << 2 * wires.size();
+        Superop op{wires, wires, std::vector<SparseRow<Value>>(dim)};
+        for (int row = 0; row < dim; ++row)
+            for (int col = 0; col < dim; ++col)
+                if (matrix[dim * row + col] != 0)
+                    op.rows[row].entries.emplace_back(col, Expressions::constant(matrix[dim * row + col]));
+        return op;
     }
 
     Superop rotation(const Factor& factor, const std::vector<Angle>& angles, const std::vector<int>& wires) {
