@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import qrnn_fast as qf
 import torch
 from torch import Tensor
@@ -32,9 +33,9 @@ class Sampler:
         a: Tensor,
         memory: Tensor | None,
         *,
-        shots: int | None,
-        seed: int,
-        sequence_ids: Tensor | None,
+        shots: int | None = None,
+        seed: int = 0,
+        sequence_ids: Tensor | None = None,
     ):
         probs, final = _exact(qf.backends.Native(), c, a, memory)
         shots = self.shots if shots is None else shots
@@ -46,7 +47,14 @@ class Sampler:
         frequencies = np.zeros(probs.shape)
         for row, i in enumerate(ids):
             uniform = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, i])).random((a.shape[1], shots))
-            for t, numbers in enumerate(uniform):
-                outcomes = np.searchsorted(thresholds[row, t], numbers)
-                frequencies[row, t] = np.bincount(outcomes, minlength=probs.shape[2]) / shots
+            outcomes = (uniform[:, :, None] > thresholds[row][:, None]).sum(2)
+            for t, step in enumerate(outcomes):
+                frequencies[row, t] = np.bincount(step, minlength=probs.shape[2]) / shots
         return torch.from_numpy(frequencies).to(a.dtype), final if self.tells_memory else None
+
+
+def replace_native(monkeypatch: pytest.MonkeyPatch) -> Sampler:
+    """Let the native backend sample where it is asked for shots."""
+    sampler = Sampler(tells_memory=True)
+    monkeypatch.setattr(qf.backends.Native, "run", lambda _, *a, **k: sampler.run(*a, **k))
+    return sampler

@@ -10,7 +10,7 @@ import qrnn_fast as qf
 import torch
 from layers import circuit, inputs, layer
 from problems import angles, loss
-from sampling import Sampler
+from sampling import Sampler, replace_native
 from torch import Tensor
 
 C = circuit()
@@ -87,12 +87,12 @@ def test_every_update_draws_afresh(estimator: object) -> None:
 @pytest.mark.parametrize("wrt", ["angles", "weights"])
 def test_common_random_numbers_cancel_shot_noise_and_keep_the_mean(wrt: str) -> None:
     """Finite differences have no directions: all that varies is the noise of the shots."""
-    c, n = 0.02, 40
+    c, n = 0.02, 30
     exact = sampled_gradient(qf.FDSA(c=c, wrt=wrt), Sampler())
     variances = []
     for common in (True, False):
         estimator = qf.FDSA(c=c, wrt=wrt, common_random_numbers=common)
-        found = torch.stack([sampled_gradient(estimator, Sampler(shots=500), seed) for seed in range(n)])
+        found = torch.stack([sampled_gradient(estimator, Sampler(shots=300), seed) for seed in range(n)])
         # Six standard errors of the mean; the quadratic loss adds a bias of its frequencies' variance, O(1/shots).
         assert ((found.mean(0) - exact).abs() < 6 * (found.var(0) / n).sqrt() + 0.02 * exact.abs().max()).all()
         variances.append(found.var(0).sum())
@@ -232,8 +232,7 @@ def test_more_copies_than_ids_are_refused() -> None:
 
 @pytest.mark.parametrize("way", ["angles", "memory", "layer"])
 def test_the_adjoint_refuses_shots_where_a_gradient_is_wanted(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sampler = Sampler(tells_memory=True)
-    monkeypatch.setattr(qf.backends.Native, "run", lambda _, *a, **k: sampler.run(*a, **k))
+    replace_native(monkeypatch)
     a = angles(C, 2, 2).requires_grad_(way == "angles")
     rho = torch.eye(4, dtype=torch.complex128).div(4).expand(2, -1, -1).clone().requires_grad_(way == "memory")
     model, x = layer(shots=20), inputs(2, 2)

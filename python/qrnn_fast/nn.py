@@ -42,7 +42,9 @@ class QRNN(nn.Module):
         encoder: maps (..., input_size) to (..., A) angles in radians; None for an nn.Linear, see `reset_parameters`.
         batch_first: whether batched input and output are (B, T, ...) instead of (T, B, ...).
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" or an estimator object.
-        shots: number of samples per sequence, for backends that sample; None for exact probabilities.
+        shots: number of samples per sequence, for backends that sample; None for exact probabilities. With shots, every
+            forward pass draws a seed, and what a sequence draws is decided by that seed and its number in the batch.
+            The adjoint refuses them where a gradient is wanted.
         output: "probabilities" (2^r features, bit i of the index being qubit `circuit.readout[i]`) or "z" (r features,
             the expectations of Z of the readout qubits: +1 for |0>, -1 for |1>).
         backend: "auto" or "native", or a backend object such as `qf.backends.Aer()`.
