@@ -88,6 +88,29 @@ def test_sequences_of_a_batch_do_not_share_shot_noise(generator: torch.Generator
     assert len({tuple(row.flatten().tolist()) for row in probs}) == 4
 
 
+def test_seed_and_id_decide_what_a_sequence_draws(generator: torch.Generator) -> None:
+    circuit, backend = cells.crx_chain(2), qf.backends.Aer(shots=50)
+    angles = torch.randn(5, 3, circuit.n_angles, dtype=torch.float64, generator=generator)
+    for seed in (3, 2**63 - 1):
+        expected, _ = backend.run(circuit, angles, None, seed=seed)
+        order = torch.tensor([3, 1, 2, 4, 0])
+        found, _ = backend.run(circuit, angles[order], None, seed=seed, sequence_ids=order)
+        assert torch.equal(found, expected[order])
+        twice, _ = backend.run(circuit, angles[[0, 0]], None, seed=seed, sequence_ids=torch.tensor([2**32 - 1] * 2))
+        assert torch.equal(twice[0], twice[1])
+
+
+def test_a_sampled_gradient_does_not_depend_on_the_memory_limit(generator: torch.Generator) -> None:
+    circuit, backend = cells.crx_chain(2), qf.backends.Aer(shots=20)
+    angles = torch.randn(2, 1, circuit.n_angles, dtype=torch.float64, generator=generator, requires_grad=True)
+    state, found = generator.get_state(), []
+    for limit in (2**30, 1):
+        estimator = qf.FDSA(wrt="angles", memory_limit=limit)
+        probs, _ = qf.evolve(circuit, angles, gradient=estimator, backend=backend, generator=generator.set_state(state))
+        found.append(torch.autograd.grad(probs[..., 0].square().sum(), angles)[0])
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+
+
 def test_spsa_over_shots(generator: torch.Generator) -> None:
     """A gradient over samples points the way of the exact one, on average over a few draws."""
     circuit = cells.crx_chain(2)

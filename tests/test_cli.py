@@ -21,6 +21,7 @@ from qrnn_fast.experiments.demo import Entry, plan
 from qrnn_fast.experiments.log import read_lines
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
 from rich.console import Console
+from sampling import replace_native
 from typer.testing import CliRunner, Result
 
 SMALL = ["--qubits", "2", "--rows", "120", "--steps", "6", "--washout", "2", "--long-washout", "3", "--batch-size", "8"]
@@ -148,17 +149,17 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
 
 def test_compare_reports_failed_checks(tmp_path: Path) -> None:
     out = tmp_path / "report"
-    compared = call("compare", "--out", out, "--max-updates", "2", "--seeds", "2", "--threads", "1")
+    compared = call("compare", "--out", out, "--updates", "2", "--seeds", "1", "--threads", "1")
     assert compared.exit_code == 1, compared.output  # two updates do not beat the baselines
     assert "FAIL" in compared.output
-    assert {"report.md", "updates.csv", "training.png", "predictions.png", "seconds.png", "runs"} == {
+    assert {"report.md", "report.json", "updates.csv", "training.png", "predictions.png", "seconds.png", "runs"} == {
         path.name for path in out.iterdir()
     }
     with (out / "updates.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["run"], row["seed"], row["update"]) for row in rows] == [
         (entry.label, str(seed), str(update))
-        for entry in plan(seeds=2)
+        for entry in plan(seeds=1)
         for seed in range(entry.seeds)
         for update in (1, 2)
     ]
@@ -170,6 +171,64 @@ def test_compare_reports_failed_checks(tmp_path: Path) -> None:
     again = call("compare", "--out", out)
     assert again.exit_code == 2
     assert "not empty" in again.stderr
+
+
+def test_compare_with_shots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_native(monkeypatch)
+    out = tmp_path / "report"
+    narrowed = ["--methods", "spsa, adjoint", "--shots", "5", "--updates", "4", "--seeds", "2", "--threads", "1"]
+    compared = call("compare", "--out", out, *narrowed)
+    assert compared.exit_code in (0, 1), compared.output
+    stored = json.loads((out / "report.json").read_text())
+    adjoint, spsa = stored["runs"]
+    assert (adjoint["label"], spsa["label"]) == ("adjoint", "spsa")
+    report = (out / "report.md").read_text()
+    assert "takes 5 shots" in report
+    for run, evaluations in ((adjoint, 1), (spsa, 5)):
+        assert run["settings"]["shots"] == 5
+        assert (run["updates"], run["evaluations"], run["seeds"]) == (4, 4 * 32 * evaluations, [0, 1])
+        assert len(run["seconds_per_update"]) == len(run["loss_drop"]) == 2
+        for protocol in ("windowed", "long run"):
+            errors = run["rmse"][protocol]
+            assert errors["worst"] == max(errors["seeds"]) > errors["mean"] > min(errors["seeds"])
+            for text in (compared.output, report):
+                assert f"{errors['mean']:.4f}" in text
+                assert f"{errors['worst']:.4f}" in text
+        assert f"{min(run['loss_drop']):.1f}" in compared.output
+    assert len(stored["checks"]) == 2  # sampled errors are held against no baseline
+
+
+def test_all_methods_exactly_come_with_more_than_the_methods() -> None:
+    assert [(e.label, e.seeds, e.bar is not None) for e in plan()] == [
+        ("adjoint", 5, True),
+        ("spsa", 1, False),
+        ("fdsa", 1, False),
+        ("parameter-shift", 1, False),
+        ("adjoint, context 3", 5, True),
+        ("adjoint, context 3, long windows", 1, False),
+    ]
+    for narrowed in ({"shots": 5}, {"noise": "readout=0.1"}, {"methods": GRADIENTS}):
+        entries = plan(seeds=3, **narrowed)
+        assert sorted(e.label for e in entries) == sorted(GRADIENTS)
+        assert {(e.seeds, e.bar) for e in entries} == {(3, None)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--methods", "spsa,guess"], "methods must be some of adjoint, parameter-shift, spsa, fdsa"),
+        (["--methods", "spsa,spsa"], "each once"),
+        (["--seeds", "0"], "seeds must be at least 1"),
+        (["--shots", "0"], "shots must be at least 1"),
+        (["--updates", "0"], "updates must be at least 1"),
+        (["--noise", "crx=0.1"], "GATE:CHANNEL=P"),
+    ],
+)
+def test_compare_refuses_bad_options(tmp_path: Path, options: list[str], message: str) -> None:
+    refused = call("compare", "--out", tmp_path / "report", *options)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+    assert not (tmp_path / "report").exists()
 
 
 def test_compare_passes_where_all_checks_hold(tmp_path: Path) -> None:

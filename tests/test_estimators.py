@@ -18,20 +18,25 @@ ROTATIONS = [op for op in _core.op_table() if op.n_angles]
 
 
 class Recorder:
-    """The native backend; keeps the angles and seeds of every call."""
+    """The native backend; keeps the angles of every call."""
 
     name = "recorder"
 
-    def __init__(self, shots: int | None = None) -> None:
-        self.shots = shots
+    def __init__(self) -> None:
         self.angles: list[Tensor] = []
-        self.seeds: list[int] = []
 
-    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, *, shots: int | None, seed: int):
+    def run(
+        self,
+        c: qf.Circuit,
+        a: Tensor,
+        memory: Tensor | None,
+        *,
+        shots: int | None,
+        seed: int,
+        sequence_ids: Tensor | None,
+    ):
         self.angles.append(a.clone())
-        self.seeds.append(seed)
-        probs, final = qf.backends.Native().run(c, a, memory)
-        return probs, None if self.shots else final
+        return qf.backends.Native().run(c, a, memory)
 
 
 def table_circuit() -> qf.Circuit:
@@ -186,21 +191,6 @@ def test_copies_stay_within_the_memory_limit() -> None:
         assert max(x.nbytes for x in recorder.angles) <= limit
 
 
-def test_sampled_differences_share_a_seed_within_the_pair_alone() -> None:
-    circuit = one_use_circuit("rx", "crx")
-    recorder = Recorder(shots=10)
-    x = point(circuit, 2, 2).requires_grad_()
-    for estimator in (qf.SPSA(samples=3, wrt="angles", memory_limit=1), qf.FDSA(wrt="angles", memory_limit=1)):
-        recorder.seeds.clear()
-        qf.evolve(circuit, x, gradient=estimator, backend=recorder)[0][..., 0].sum().backward()
-        forward, *copies = recorder.seeds
-        assert copies[0::2] == copies[1::2]
-        assert len({forward, *copies}) == 1 + len(copies) // 2
-    recorder.seeds.clear()
-    qf.evolve(circuit, x, gradient=qf.ParameterShift(memory_limit=1), backend=recorder)[0][..., 0].sum().backward()
-    assert len(set(recorder.seeds)) == len(recorder.seeds) > 4
-
-
 def settings() -> Iterator[tuple[type, dict[str, object], type[Exception], str]]:
     for kind in (qf.SPSA, qf.FDSA):
         yield kind, {"c": 0}, ValueError, "positive"
@@ -208,6 +198,7 @@ def settings() -> Iterator[tuple[type, dict[str, object], type[Exception], str]]
         yield kind, {"c": "0.1"}, TypeError, "number"
         yield kind, {"wrt": "parameters"}, ValueError, "'weights' or 'angles'"
         yield kind, {"memory_limit": 0}, ValueError, "at least 1"
+        yield kind, {"common_random_numbers": 1}, TypeError, "True or False"
     yield qf.SPSA, {"samples": 0}, ValueError, "at least 1"
     yield qf.SPSA, {"samples": 2.0}, TypeError, "integer"
     yield qf.ParameterShift, {"memory_limit": 1.5}, TypeError, "integer"
@@ -221,7 +212,12 @@ def test_bad_settings(kind: type, arguments: dict[str, object], error: type[Exce
 
 @pytest.mark.parametrize(
     "estimator",
-    [qf.Adjoint(), qf.ParameterShift(), qf.SPSA(c=0.3, samples=5, wrt="angles"), qf.FDSA(c=np.float32(0.07))],
+    [
+        qf.Adjoint(),
+        qf.ParameterShift(),
+        qf.SPSA(c=0.3, samples=5, wrt="angles", common_random_numbers=False),
+        qf.FDSA(c=np.float32(0.07)),
+    ],
 )
 def test_the_canonical_string_gives_the_estimator_back(estimator: object) -> None:
     from qrnn_fast.estimators import parse

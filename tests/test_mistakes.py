@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import qrnn_fast as qf
 import torch
@@ -14,17 +16,27 @@ OVER_ANGLES = [qf.SPSA(samples=3, wrt="angles"), qf.FDSA(wrt="angles")]
 
 
 class Backend:
-    """The native backend under another name, with a log of seeds, failing from a given call on."""
+    """The native backend under another name, with a log of what it is to draw from, failing at a given call."""
 
     name = "logged"
 
     def __init__(self, shots: int | None = None, fails_at: int | None = None) -> None:
         self.shots, self.fails_at = shots, fails_at
-        self.seeds: list[int] = []
+        self.drawn: list[list[tuple[int, int]]] = []  # the (seed, id) of every sequence of every call
 
-    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, *, shots: int | None, seed: int):
-        self.seeds.append(seed)
-        if len(self.seeds) - 1 == self.fails_at:
+    def run(
+        self,
+        c: qf.Circuit,
+        a: Tensor,
+        memory: Tensor | None,
+        *,
+        shots: int | None,
+        seed: int,
+        sequence_ids: Tensor | None,
+    ):
+        ids = range(len(a)) if sequence_ids is None else sequence_ids.tolist()
+        self.drawn.append([(seed, i) for i in ids])
+        if len(self.drawn) - 1 == self.fails_at:
             raise RuntimeError("the simulator gave up")
         probs, final = qf.backends.Native().run(c, a, memory)
         return probs, final if self.shots is None else None
@@ -73,33 +85,36 @@ def test_spsa_over_angles_draws_for_every_row_and_update() -> None:
     assert len(torch.cat(rows).unique(dim=0)) == 15
 
 
-# 2. Seeds of the simulator drawn anew in every call; common ones inside a plus/minus pair only.
+# 2. Random numbers of the simulator drawn anew for every sequence; common ones inside a plus/minus pair only.
 
 
 @pytest.mark.parametrize("estimator", OVER_WEIGHTS + OVER_ANGLES, ids=str)
-def test_no_two_calls_share_a_seed_but_the_ends_of_a_difference(estimator: object) -> None:
+def test_no_two_sequences_share_numbers_but_the_ends_of_a_difference(estimator: object) -> None:
     backend = Backend(shots=100)
     model = layer(estimator, backend=backend)
     updates = []
     for _ in range(4):
-        backend.seeds.clear()
+        backend.drawn.clear()
         gradient(model, inputs())
-        forward, *copies = backend.seeds
-        assert copies
-        assert copies[0::2] == copies[1::2]
-        updates.append({forward, *copies})
-        assert len(updates[-1]) == 1 + len(copies) // 2
+        forward, copies = backend.drawn
+        plus, minus = copies[: len(copies) // 2], copies[len(copies) // 2 :]
+        assert plus == minus
+        updates.append({*forward, *plus})
+        assert len(updates[-1]) == len(forward) + len(plus)
     assert len(set.union(*updates)) == sum(len(u) for u in updates)
 
 
 @pytest.mark.parametrize("estimator", OVER_WEIGHTS + OVER_ANGLES, ids=str)
-def test_sequences_of_different_lengths_share_no_seed(estimator: object) -> None:
+def test_sequences_of_different_lengths_share_no_numbers(estimator: object) -> None:
     backend = Backend(shots=100)
     model = layer(estimator, backend=backend)
     output, _ = model(inputs(3), lengths=[2, 4, 3])
-    assert len(set(backend.seeds)) == 3
+    assert len({pair for call in backend.drawn for pair in call}) == 3
     output.square().mean().backward()
-    assert max(backend.seeds.count(seed) for seed in backend.seeds) == 2
+    assert len(backend.drawn) == 6
+    pairs = [pair for call in backend.drawn for pair in call]
+    assert {pairs.count(pair) for pair in pairs[:3]} == {1}
+    assert {pairs.count(pair) for pair in pairs[3:]} == {2}
 
 
 # 3. Angles go by slot, never by the order of names (x_0, x_1, x_10, x_11, x_2, ...).
@@ -160,9 +175,10 @@ def test_the_batch_is_averaged_once(batch: int, wrt: str) -> None:
 
 
 @pytest.mark.parametrize("fails_at", [None, 0, 1, 2])
-@pytest.mark.parametrize("method", [qf.SPSA(samples=3, memory_limit=1), qf.FDSA(memory_limit=1), *OVER_ANGLES], ids=str)
+@pytest.mark.parametrize("method", OVER_WEIGHTS + OVER_ANGLES, ids=str)
 def test_parameters_keep_every_bit(method: object, fails_at: int | None) -> None:
     backend = Backend(fails_at=fails_at, shots=10)
+    method = dataclasses.replace(method, memory_limit=1)  # a call for every pair
     encoder = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 27)).to(torch.float64)
     model = qf.QRNN(2, cells.crx_chain(n_qubits=4), encoder=encoder, gradient=method, backend=backend, batch_first=True)
     before = {name: (p.detach().clone(), p.data_ptr(), p._version) for name, p in model.named_parameters()}
@@ -201,7 +217,16 @@ def test_failed_runs_raise(method: object, fails_at: int) -> None:
 class Silent(Backend):
     """Answers with nothing, as an interrupted job might."""
 
-    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, *, shots: int | None, seed: int):
+    def run(
+        self,
+        c: qf.Circuit,
+        a: Tensor,
+        memory: Tensor | None,
+        *,
+        shots: int | None,
+        seed: int,
+        sequence_ids: Tensor | None,
+    ):
         return a.new_zeros(0, a.shape[1], 4), None
 
 

@@ -22,9 +22,9 @@ def test_opcheck(with_memory: bool, needs_grad: bool) -> None:
     a = angles(c, 2, 3).requires_grad_(needs_grad)
     memory = torch.view_as_real(density(factor(c, 2))).requires_grad_(needs_grad) if with_memory else None
     problem = f"None\n{resolve('adjoint', 'angles').text}\nnative\n{c.to_string()}"
-    torch.library.opcheck(torch.ops.qrnn_fast.evolve.default, (a, memory, None, problem))
+    torch.library.opcheck(torch.ops.qrnn_fast.evolve.default, (a, memory, None, None, problem))
     grads = (torch.randn(2, 3, 2, dtype=torch.float64), torch.randn(2, 2, 2, 2, dtype=torch.float64))
-    backward = (a.detach(), None if memory is None else memory.detach(), None, *grads, problem)
+    backward = (a.detach(), None if memory is None else memory.detach(), None, None, *grads, problem)
     torch.library.opcheck(torch.ops.qrnn_fast.evolve_backward.default, backward)
 
 

@@ -25,6 +25,7 @@ def evolve(
     noise: None = None,
     generator: torch.Generator | None = None,
     backend: str | Backend = "auto",
+    sequence_ids: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Apply a circuit step after step and return the outcome probabilities of every step.
 
@@ -43,6 +44,8 @@ def evolve(
         noise: no backend takes noise; must be None.
         generator: source of the seed where something is drawn; None for torch's default generator.
         backend: "auto" or "native" (the compiled engines), or a backend object, such as `qf.backends.Aer()`.
+        sequence_ids: with shots, (B,) int64, 0 <= id < 2^32, or without dimensions where `angles` is (T, A): what a
+            sequence draws is decided by the seed and its id, whatever else is in the batch. None for the row numbers.
 
     Returns:
         Probabilities (B, T, 2^r), bit i of an outcome's index being qubit `circuit.readout[i]`, and the memory after
@@ -50,7 +53,7 @@ def evolve(
 
     Raises:
         ValueError: a wrong shape or device, a memory that is no density matrix, an unknown gradient or backend, shots
-            or noise where the backend has none, or a gradient that the estimator cannot give.
+            or noise where the backend has none, ids without shots, or a gradient that the estimator cannot give.
         TypeError: a wrong dtype or type of an argument.
     """
     check_tensors(circuit, angles, memory)
@@ -58,6 +61,8 @@ def evolve(
         raise ValueError(f"noise must be None, got {noise!r}: no backend of this version takes noise")
     check_shots(shots)
     call = _call(circuit, gradient, shots, backend)
+    if sequence_ids is not None:
+        _check_ids(sequence_ids, angles, call.is_sampled)
     if not torch.compiler.is_compiling():
         operators.refuse_other_derivatives(angles, memory)
     needs_gradient = torch.is_grad_enabled() and (angles.requires_grad or (memory is not None and memory.requires_grad))
@@ -66,9 +71,10 @@ def evolve(
     draws = call.is_sampled or (needs_gradient and call.estimator.draws)
     seed = draw_seed(generator) if draws else None
     if angles.dim() == 3:
-        return operators.run(angles, memory, seed, call.problem, needs_gradient)
+        return operators.run(angles, memory, seed, sequence_ids, call.problem, needs_gradient)
     initial = None if memory is None else memory.unsqueeze(0)
-    probs, final = operators.run(angles.unsqueeze(0), initial, seed, call.problem, needs_gradient)
+    ids = None if sequence_ids is None else sequence_ids.unsqueeze(0)
+    probs, final = operators.run(angles.unsqueeze(0), initial, seed, ids, call.problem, needs_gradient)
     return probs.squeeze(0), None if final is None else final.squeeze(0)
 
 
@@ -133,9 +139,21 @@ def check_memory(memory: Tensor) -> None:
 
 def draw_seed(generator: torch.Generator | None) -> Tensor:
     """One int64 drawn from `generator` or, where None, from torch's default generator; a tensor without dimensions."""
+    _check_generator(generator)
+    return torch.randint(2**63 - 1, (), generator=generator)
+
+
+def fork(generator: torch.Generator | None) -> torch.Generator:
+    """A generator that draws what `generator` or, where None, torch's default generator would; that one stays."""
+    _check_generator(generator)
+    copy = torch.Generator()
+    copy.set_state(torch.get_rng_state() if generator is None else generator.get_state())
+    return copy
+
+
+def _check_generator(generator: torch.Generator | None) -> None:
     if generator is not None and not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator or None, got {_kind(generator)}")
-    return torch.randint(2**63 - 1, (), generator=generator)
 
 
 def check_tensors(circuit: Circuit, angles: Tensor, memory: Tensor | None) -> None:
@@ -170,6 +188,21 @@ def check_shots(shots: int | None) -> None:
         raise TypeError(f"shots must be an integer or None, got {shots!r}")
     if shots < 1:
         raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
+
+
+def _check_ids(sequence_ids: Tensor, angles: Tensor, is_sampled: bool) -> None:
+    """Raise unless ids are wanted and fit the angles; their values are for `Evaluation.run` to check."""
+    if not is_sampled:
+        raise ValueError(
+            "sequence_ids are for shots, and exact probabilities draw nothing; leave them out or set shots"
+        )
+    if not isinstance(sequence_ids, Tensor) or sequence_ids.dtype != torch.int64:
+        raise TypeError(f"sequence_ids must be an int64 tensor or None, got {_kind(sequence_ids)}")
+    if sequence_ids.shape != angles.shape[:-2] or sequence_ids.device.type != "cpu":
+        raise ValueError(
+            f"sequence_ids must have the shape {tuple(angles.shape[:-2])} on the CPU for angles of shape "
+            f"{tuple(angles.shape)}, got {tuple(sequence_ids.shape)} on {sequence_ids.device}"
+        )
 
 
 def _check_gradient(call: _Call, memory: Tensor | None) -> None:

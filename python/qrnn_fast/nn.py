@@ -16,7 +16,7 @@ from qrnn_fast import cells
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import Estimator, Evaluation, Perturbation, resolve
-from qrnn_fast.evolve import check_shots, evolve, resolve_backend
+from qrnn_fast.evolve import check_shots, draw_seed, evolve, fork, resolve_backend
 from qrnn_fast.packing import Packing
 from qrnn_fast.weights import encode, over_weights
 
@@ -42,7 +42,9 @@ class QRNN(nn.Module):
         encoder: maps (..., input_size) to (..., A) angles in radians; None for an nn.Linear, see `reset_parameters`.
         batch_first: whether batched input and output are (B, T, ...) instead of (T, B, ...).
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" or an estimator object.
-        shots: number of samples per sequence, for backends that sample; None for exact probabilities.
+        shots: number of samples per sequence, for backends that sample; None for exact probabilities. With shots, every
+            forward pass draws a seed, and what a sequence draws is decided by that seed and its number in the batch.
+            The adjoint refuses them where a gradient is wanted.
         output: "probabilities" (2^r features, bit i of the index being qubit `circuit.readout[i]`) or "z" (r features,
             the expectations of Z of the readout qubits: +1 for |0>, -1 for |1>).
         backend: "auto" or "native", or a backend object such as `qf.backends.Aer()`.
@@ -208,7 +210,7 @@ class QRNN(nn.Module):
         initial = self._initial(hx, int(x.batch_sizes[0]))
         if initial is not None and x.sorted_indices is not None:
             initial = initial[x.sorted_indices]
-        output, final = self._run(x.data, initial, Packing.of(x.batch_sizes))
+        output, final = self._run(x.data, initial, Packing.of(x.batch_sizes, x.sorted_indices))
         if final is not None:
             final = (final if x.unsorted_indices is None else final[x.unsorted_indices]).unsqueeze(0)
         return PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices), final
@@ -234,24 +236,29 @@ class QRNN(nn.Module):
                 "input.to(...) or model.to(...), to float32 or float64"
             )
         estimator = resolve(self.gradient, "weights")
+        evaluation = Evaluation(self.circuit, resolve_backend(self.backend), self.shots)
         if isinstance(estimator, Perturbation) and estimator.over_weights:
-            evaluation = Evaluation(self.circuit, resolve_backend(self.backend), self.shots)
             probs, final = over_weights(self.encoder, x, initial, packing, evaluation, estimator, self.generator)
         else:
+            # With shots all groups of a packing draw the same seed, and ids set their sequences apart.
+            one_seed = packing is not None and evaluation.is_sampled
 
-            def run(angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+            def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
                 return evolve(
                     self.circuit,
                     angles,
                     memory,
                     gradient=estimator,
                     shots=self.shots,
-                    generator=self.generator,
+                    generator=fork(self.generator) if one_seed else self.generator,
                     backend=self.backend,
+                    sequence_ids=ids if one_seed else None,
                 )
 
             angles = encode(self.encoder, x, self._n_angles)
-            probs, final = run(angles, initial) if packing is None else packing.run(run, angles, initial)
+            probs, final = run(angles, initial, None) if packing is None else packing.run(run, angles, initial)
+            if one_seed:
+                draw_seed(self.generator)  # moves it on to the next seed
         return (probs if self.output == "probabilities" else probs @ self.signs.to(probs.dtype)), final
 
     def extra_repr(self) -> str:

@@ -36,7 +36,12 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def run(
-    angles: Tensor, memory: Tensor | None, seed: Tensor | None, problem: str, needs_gradient: bool
+    angles: Tensor,
+    memory: Tensor | None,
+    seed: Tensor | None,
+    sequence_ids: Tensor | None,
+    problem: str,
+    needs_gradient: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m) or None, differentiable where that is needed.
 
@@ -44,17 +49,20 @@ def run(
         angles: (B, T, A).
         memory: (B, 2^m, 2^m) complex or None.
         seed: int64 without dimensions, or None where nothing is drawn.
+        sequence_ids: (B,) int64, or None for the rows.
         problem: what is computed; see `describe`.
         needs_gradient: whether a derivative will be asked for.
     """
     if _is_traced(angles, memory):
         pairs = None if memory is None else torch.view_as_real(memory.resolve_conj())
-        probs, final = _EVOLVE(angles, pairs, seed, problem)
+        probs, final = _EVOLVE(angles, pairs, seed, sequence_ids, problem)
         return probs, _complex(final)
     if needs_gradient:
-        outputs: tuple[Tensor, Tensor | None] = _Direct.apply(angles, memory, seed, problem)  # type: ignore[no-untyped-call]
+        outputs: tuple[Tensor, Tensor | None] = _Direct.apply(  # type: ignore[no-untyped-call]
+            angles, memory, seed, sequence_ids, problem
+        )
         return outputs
-    return _outputs(_problem(problem), angles, memory, seed)
+    return _outputs(_problem(problem), angles, memory, seed, sequence_ids)
 
 
 def describe(evaluation: Evaluation, estimator: Estimator) -> str:
@@ -148,8 +156,10 @@ def _complex(pairs: Tensor | None) -> Tensor | None:
 
 
 # ---- What is computed.
-def _outputs(p: _Problem, angles: Tensor, memory: Tensor | None, seed: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    probs, final = p.evaluation.run(angles, memory, 0 if seed is None else int(seed))
+def _outputs(
+    p: _Problem, angles: Tensor, memory: Tensor | None, seed: Tensor | None, sequence_ids: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    probs, final = p.evaluation.run(angles, memory, 0 if seed is None else int(seed), sequence_ids)
     if (final is not None) != p.tells_memory:
         rule = "return the final memory, since it does not sample" if final is None else "return None for the memory"
         raise RuntimeError(f"backend {p.evaluation.backend.name!r} must {rule}")
@@ -161,10 +171,12 @@ def _gradients(
     angles: Tensor,
     memory: Tensor | None,
     seed: Tensor | None,
+    sequence_ids: Tensor | None,
     grad_probs: Tensor,
     grad_memory: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
-    return p.estimator.vjp(p.evaluation, angles, memory, grad_probs, grad_memory, 0 if seed is None else int(seed))
+    start = 0 if seed is None else int(seed)
+    return p.estimator.vjp(p.evaluation, angles, memory, grad_probs, grad_memory, start, sequence_ids)
 
 
 def _prepare_backward(ctx: Any, angles: Tensor, grad_probs: Tensor | None) -> tuple[_Problem, Tensor]:
@@ -180,36 +192,42 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor | None]:
-        angles, memory, seed, ctx.problem = inputs
-        ctx.save_for_backward(angles, memory, seed)
+        angles, memory, seed, sequence_ids, ctx.problem = inputs
+        ctx.save_for_backward(angles, memory, seed, sequence_ids)
         ctx.set_materialize_grads(False)  # a None for the final memory saves work
-        return _outputs(_problem(ctx.problem), angles, memory, seed)
+        return _outputs(_problem(ctx.problem), angles, memory, seed, sequence_ids)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        angles, memory, seed = ctx.saved_tensors
+        angles, memory, seed, sequence_ids = ctx.saved_tensors
         grad_memory = grads[1]
         p, grad_probs = _prepare_backward(ctx, angles, grads[0])
         grad_initial: Tensor | None
         # With create_graph=True the registered op is needed, too: it refuses to be differentiated.
         if torch.is_grad_enabled() or _is_traced(angles, memory, grad_probs, grad_memory):
             pairs = [None if m is None else torch.view_as_real(m.resolve_conj()) for m in (memory, grad_memory)]
-            grad_angles, initial_pairs = _EVOLVE_BACKWARD(angles, pairs[0], seed, grad_probs, pairs[1], ctx.problem)
+            grad_angles, initial_pairs = _EVOLVE_BACKWARD(
+                angles, pairs[0], seed, sequence_ids, grad_probs, pairs[1], ctx.problem
+            )
             grad_initial = _complex(initial_pairs)
         else:
-            grad_angles, grad_initial = _gradients(p, angles, memory, seed, grad_probs, grad_memory)
+            grad_angles, grad_initial = _gradients(p, angles, memory, seed, sequence_ids, grad_probs, grad_memory)
         needs_angles, needs_memory, *_ = ctx.needs_input_grad
-        return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None, None
+        return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None, None, None
 
 
 # ---- The registered ops.
-def _forward(angles: Tensor, memory: Tensor | None, seed: Tensor | None, problem: str) -> tuple[Tensor, Tensor]:
+def _forward(
+    angles: Tensor, memory: Tensor | None, seed: Tensor | None, sequence_ids: Tensor | None, problem: str
+) -> tuple[Tensor, Tensor]:
     memory = None if memory is None else _complex(memory.contiguous())
-    probs, final = _outputs(_problem(problem), angles, memory, seed)
+    probs, final = _outputs(_problem(problem), angles, memory, seed, sequence_ids)
     return probs, angles.new_empty(0) if final is None else torch.view_as_real(final)
 
 
-def _forward_fake(angles: Tensor, memory: Tensor | None, seed: Tensor | None, problem: str) -> tuple[Tensor, Tensor]:
+def _forward_fake(
+    angles: Tensor, memory: Tensor | None, seed: Tensor | None, sequence_ids: Tensor | None, problem: str
+) -> tuple[Tensor, Tensor]:
     p = _problem(problem)
     n_rows, n_steps = angles.shape[:2]
     probs = angles.new_empty(n_rows, n_steps, p.n_outcomes)
@@ -220,13 +238,15 @@ def _backward(
     angles: Tensor,
     memory: Tensor | None,
     seed: Tensor | None,
+    sequence_ids: Tensor | None,
     grad_probs: Tensor,
     grad_memory: Tensor | None,
     problem: str,
 ) -> tuple[Tensor, Tensor]:
     initial = None if memory is None else _complex(memory.contiguous())
     grad_final = None if grad_memory is None else _complex(grad_memory.contiguous())
-    grad_angles, grad_initial = _gradients(_problem(problem), angles, initial, seed, grad_probs, grad_final)
+    p = _problem(problem)
+    grad_angles, grad_initial = _gradients(p, angles, initial, seed, sequence_ids, grad_probs, grad_final)
     if memory is None or grad_initial is None:
         return grad_angles, angles.new_empty(0)
     return grad_angles, torch.view_as_real(grad_initial)
@@ -236,6 +256,7 @@ def _backward_fake(
     angles: Tensor,
     memory: Tensor | None,
     seed: Tensor | None,
+    sequence_ids: Tensor | None,
     grad_probs: Tensor,
     grad_memory: Tensor | None,
     problem: str,
@@ -247,17 +268,19 @@ def _backward_fake(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    angles, memory, seed, ctx.problem = inputs
-    ctx.save_for_backward(angles, memory, seed)
+    angles, memory, seed, sequence_ids, ctx.problem = inputs
+    ctx.save_for_backward(angles, memory, seed, sequence_ids)
     ctx.set_materialize_grads(False)  # a None for the final memory saves work
 
 
 def _autograd(ctx: Any, grad_probs: Tensor | None, grad_memory: Tensor | None) -> tuple[Tensor | None, ...]:
-    angles, memory, seed = ctx.saved_tensors
+    angles, memory, seed, sequence_ids = ctx.saved_tensors
     _, grad_probs = _prepare_backward(ctx, angles, grad_probs)
-    grad_angles, grad_initial = _EVOLVE_BACKWARD(angles, memory, seed, grad_probs, grad_memory, ctx.problem)
+    grad_angles, grad_initial = _EVOLVE_BACKWARD(
+        angles, memory, seed, sequence_ids, grad_probs, grad_memory, ctx.problem
+    )
     needs_angles, needs_memory, *_ = ctx.needs_input_grad
-    return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None, None
+    return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None, None, None
 
 
 def _no_second_order(ctx: Any, *grads: Tensor) -> None:
@@ -265,7 +288,7 @@ def _no_second_order(ctx: Any, *grads: Tensor) -> None:
 
 
 def _vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
-    """Folds the mapped dimension into the batch, for both ops: angles, memory, seed, [gradients], problem."""
+    """Folds the mapped dimension into the batch, for both ops: angles, memory, seed, ids, [gradients], problem."""
     *tensors, problem = args
     refuse_other_derivatives(*tensors)
     n = info.batch_size
@@ -276,13 +299,17 @@ def _vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[tuple
         tensor = tensor.expand(n, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
         return tensor.flatten(0, 1)
 
-    seed, seed_dim = tensors[2], in_dims[2]
+    dims, seed, ids = list(in_dims), tensors[2], tensors[3]
+    seed_dim = dims[2]
     if seed_dim is not None:
         seed = seed.select(seed_dim, 0)  # one is enough: rows draw different numbers anyway
     elif info.randomness == "same" and seed is not None:
         raise ValueError("qf.evolve draws numbers; use torch.vmap(randomness='different'), not 'same'")
-    folded = [seed if i == 2 else fold(t, d) for i, (t, d) in enumerate(zip(tensors, in_dims, strict=False))]
-    outputs = (_EVOLVE if len(tensors) == 3 else _EVOLVE_BACKWARD)(*folded, problem)
+    if ids is not None and dims[3] is None:
+        # Ids that are not mapped: every element of the map gets its own, counted on from the largest.
+        tensors[3], dims[3] = ids + (ids.max() + 1) * torch.arange(n)[:, None], 0
+    folded = [seed if i == 2 else fold(t, d) for i, (t, d) in enumerate(zip(tensors, dims, strict=False))]
+    outputs = (_EVOLVE if len(tensors) == 4 else _EVOLVE_BACKWARD)(*folded, problem)
     # A result without memory is empty, with nothing to unfold.
     unfolded = tuple(o if o.dim() == 1 else o.unflatten(0, (n, -1)) for o in outputs)
     return unfolded, tuple(None if o.dim() == 1 else 0 for o in outputs)
@@ -299,14 +326,14 @@ def _register(name: str, schema: str, kernel: Callable[..., Any], fake: Callable
 
 _EVOLVE = _register(
     "evolve",
-    "(Tensor angles, Tensor? memory, Tensor? seed, str problem) -> (Tensor, Tensor)",
+    "(Tensor angles, Tensor? memory, Tensor? seed, Tensor? sequence_ids, str problem) -> (Tensor, Tensor)",
     _forward,
     _forward_fake,
 )
 _EVOLVE_BACKWARD = _register(
     "evolve_backward",
-    "(Tensor angles, Tensor? memory, Tensor? seed, Tensor grad_probs, Tensor? grad_memory, str problem)"
-    " -> (Tensor, Tensor)",
+    "(Tensor angles, Tensor? memory, Tensor? seed, Tensor? sequence_ids, Tensor grad_probs, Tensor? grad_memory,"
+    " str problem) -> (Tensor, Tensor)",
     _backward,
     _backward_fake,
 )

@@ -8,14 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# (n, T, A) angles and (n, 2^m, 2^m) memory to (n, T, 2^r) probabilities and (n, 2^m, 2^m) final memory.
-Run = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+# (n, T, A) angles, (n, 2^m, 2^m) memory and (n,) ids to (n, T, 2^r) probabilities and (n, 2^m, 2^m) final memory.
+Run = Callable[[Tensor, Tensor | None, Tensor], tuple[Tensor, Tensor | None]]
 
 
 class Group(NamedTuple):
     """Sequences of one length T: their rows in the batch, and where their steps lie in the packed data."""
 
     rows: slice
+    ids: Tensor  # (n,) their numbers in the batch as it was before it was sorted
     steps: Tensor  # (n, T) indices
 
 
@@ -26,21 +27,22 @@ class Packing(NamedTuple):
     order: Tensor  # (S,) where each step lies when the groups' outputs are laid end to end
 
     @classmethod
-    def of(cls, batch_sizes: Tensor) -> Packing:
-        """The groups of a PackedSequence with these batch sizes."""
+    def of(cls, batch_sizes: Tensor, sorted_indices: Tensor | None) -> Packing:
+        """The groups of a PackedSequence with these batch sizes and this order."""
         starts = batch_sizes.cumsum(0) - batch_sizes  # where each step begins in the data
         lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)  # descending, as the rows are
         distinct, counts = torch.unique_consecutive(lengths, return_counts=True)
+        numbers = torch.arange(len(lengths)) if sorted_indices is None else sorted_indices
         groups, first = [], 0
         for length, count in zip(distinct.tolist(), counts.tolist(), strict=True):
             rows = torch.arange(first, first + count)
-            groups.append(Group(slice(first, first + count), starts[:length] + rows[:, None]))
+            groups.append(Group(slice(first, first + count), numbers[rows], starts[:length] + rows[:, None]))
             first += count
         return cls(tuple(groups), torch.cat([g.steps.flatten() for g in groups]).argsort())
 
     def run(self, run: Run, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Probabilities (S, 2^r) and final memories (B, 2^m, 2^m) for angles (S, A) and memories (B, 2^m, 2^m)."""
-        outputs = [run(angles[g.steps], None if memory is None else memory[g.rows]) for g in self.groups]
+        outputs = [run(angles[g.steps], None if memory is None else memory[g.rows], g.ids) for g in self.groups]
         probs = torch.cat([p.flatten(0, 1) for p, _ in outputs])[self.order]
         finals = [final for _, final in outputs if final is not None]
         return probs, torch.cat(finals) if finals else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from qrnn_fast.estimators import Evaluation, Perturbation
-from qrnn_fast.estimators.base import contract
+from qrnn_fast.estimators.base import contract, copies_seed, copy_ids
 from qrnn_fast.evolve import check_tensors, draw_seed
 from qrnn_fast.operators import refuse_other_derivatives
 from qrnn_fast.packing import Packing
@@ -53,13 +52,11 @@ class EncodedRun(NamedTuple):
         """Probabilities and final memory, for the parameters as they are."""
         angles = encode(self.encoder, x, self.evaluation.circuit.n_angles)
 
-        calls = itertools.count()
-
-        def run(angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
             check_tensors(self.evaluation.circuit, angles, memory)
-            return self.evaluation.run(angles, memory, _group_seed(self.seed, next(calls)))
+            return self.evaluation.run(angles, memory, self.seed, ids if self.evaluation.is_sampled else None)
 
-        return run(angles, memory) if self.packing is None else self.packing.run(run, angles, memory)
+        return run(angles, memory, None) if self.packing is None else self.packing.run(run, angles, memory)
 
     def encode_copies(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Angles (N, ..., A) for N copies of the parameters, each stacked to (N, ...)."""
@@ -96,48 +93,47 @@ class EncodedRun(NamedTuple):
         """Estimated gradients by the parameters, for the gradients by what `run` returned."""
         sizes = [p.numel() for p in parameters]
         point = torch.cat([p.detach().flatten() for p in parameters])
+        n_rows = x.shape[0] if self.packing is None else self.packing.groups[-1].rows.stop
+        seed = copies_seed(self.seed, None) if self.evaluation.is_sampled else self.seed
 
-        def values(points: Tensor, seed: int) -> Tensor:
+        def values(points: Tensor, copies: Sequence[int]) -> Tensor:
             n = points.shape[0]
             pieces = points.select(1, 0).split_with_sizes(sizes, 1)
-            copies = [piece.view(n, *p.shape) for piece, p in zip(pieces, parameters, strict=True)]
-            angles = self.encode_copies(x, copies)
+            perturbed = [piece.view(n, *p.shape) for piece, p in zip(pieces, parameters, strict=True)]
+            angles = self.encode_copies(x, perturbed)
 
-            calls = itertools.count()
-
-            def value(angles: Tensor, initial: Tensor | None, by_probs: Tensor, by_final: Tensor | None) -> Tensor:
+            def value(
+                angles: Tensor, initial: Tensor | None, ids: Tensor | None, by_probs: Tensor, by_final: Tensor | None
+            ) -> Tensor:
                 initial = None if initial is None else initial.repeat(n, 1, 1)
-                outputs = self.evaluation.run(angles.flatten(0, 1), initial, _group_seed(seed, next(calls)))
+                drawn = None
+                if self.evaluation.is_sampled:
+                    drawn = copy_ids(copies, torch.arange(n_rows) if ids is None else ids, n_rows)
+                outputs = self.evaluation.run(angles.flatten(0, 1), initial, seed, drawn)
                 return contract(n, *outputs, by_probs, by_final).sum(1, keepdim=True)
 
             if self.packing is None:
-                return value(angles, memory, grad_probs, grad_final)
+                return value(angles, memory, None, grad_probs, grad_final)
             total = torch.zeros(n, 1, dtype=torch.float64)
-            for rows, steps in self.packing.groups:
+            for rows, ids, steps in self.packing.groups:
                 total += value(
                     angles[:, steps],
                     None if memory is None else memory[rows],
+                    ids,
                     grad_probs[steps],
                     None if grad_final is None else grad_final[rows],
                 )
             return total
 
-        n_rows = x.shape[0] if self.packing is None else self.packing.groups[-1].rows.stop
         outputs_bytes = self.evaluation.bytes_per_copy(n_rows, x.shape[:-1].numel(), point.dtype)
         estimate = self.estimator.estimate(
             point.unsqueeze(0),
             values,
             bytes_per_copy=outputs_bytes + 2 * point.nbytes,
-            common_seed=self.evaluation.is_sampled,
-            seed=self.seed,
+            seed=seed,
         )
         gradient = estimate.to(point.dtype).view(-1)
         return [g.view(p.shape) for g, p in zip(gradient.split_with_sizes(sizes), parameters, strict=True)]
-
-
-def _group_seed(seed: int, index: int) -> int:
-    """Seed for a group of sequences, the groups of a packing being calls of their own."""
-    return (seed + index * 0xC2B2AE3D27D4EB4F) % 2**63
 
 
 class _OverWeights(torch.autograd.Function):

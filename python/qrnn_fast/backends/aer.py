@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from torch import Tensor
 
 from qrnn_fast.circuit import Circuit, Operation
 from qrnn_fast.qiskit_io import SequenceParameters, build
+
+# Aer's own distance between the seeds of a job's circuits.
+_SEED_STEP = 2113
 
 
 class _Transpiled(NamedTuple):
@@ -65,7 +69,14 @@ class Aer:
         return f"Aer(shots={self.shots}, method={self._method!r}, device={self._options['device']!r})"
 
     def run(
-        self, circuit: Circuit, angles: Tensor, memory: Tensor | None, *, shots: int | None = None, seed: int = 0
+        self,
+        circuit: Circuit,
+        angles: Tensor,
+        memory: Tensor | None,
+        *,
+        shots: int | None = None,
+        seed: int = 0,
+        sequence_ids: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Outcome probabilities or frequencies, and, where they are exact, the final memory.
 
@@ -74,14 +85,16 @@ class Aer:
             angles: (B, T, A) float32 or float64, radians, finite.
             memory: (B, 2^m, 2^m) complex64 or complex128, or None for |0...0>; None only, where there are shots.
             shots: samples per sequence; None for the number given to the constructor.
-            seed: of Aer's random numbers; Aer gives every sequence of the batch its own.
+            seed: of Aer's random numbers.
+            sequence_ids: (B,) int64, 0 <= id < 2^32; None for 0, 1, ..., B - 1. A sequence's numbers start from a seed
+                of its own, made of `seed` and its id. Consecutive ids run as one job, others as several.
 
         Returns:
             (B, T, 2^r) in the dtype of the angles, and (B, 2^m, 2^m), or None with shots.
 
         Raises:
             ValueError: a memory together with shots, angles that are not finite or of a wrong shape.
-            RuntimeError: Aer reports a failure.
+            RuntimeError: Aer reports a failure, or did not use the seeds that it should.
         """
         shots = self.shots if shots is None else shots
         if angles.shape[-1] != circuit.n_angles:
@@ -95,7 +108,7 @@ class Aer:
         return (
             self._exact(circuit, angles, memory)
             if shots is None
-            else (self._sample(circuit, angles, shots, seed), None)
+            else (self._sample(circuit, angles, shots, seed, sequence_ids), None)
         )
 
     # ---- exact
@@ -178,19 +191,26 @@ class Aer:
 
     # ---- shots
 
-    def _sample(self, circuit: Circuit, angles: Tensor, shots: int, seed: int) -> Tensor:
+    def _sample(self, circuit: Circuit, angles: Tensor, shots: int, seed: int, sequence_ids: Tensor | None) -> Tensor:
         n_rows, n_steps = angles.shape[:2]
         frequencies = torch.zeros(n_rows, n_steps, 2 ** len(circuit.readout), dtype=torch.float64)
         if n_steps == 0 or n_rows == 0:
             return frequencies.to(angles.dtype)
         prepared = self._prepare(circuit, n_steps, exact=False)
+        ids = range(n_rows) if sequence_ids is None else sequence_ids.tolist()
+        seeds = [seed % 2**62 + _SEED_STEP * i for i in ids]  # below Aer's limit of 2^63
         values = [self._values(prepared, row) for row in angles]
-        result = self._submit(self._simulator, [prepared.circuit] * n_rows, values, shots=shots, seed_simulator=seed)
-        for b in range(n_rows):
-            # A key holds the registers from the last step to the first, each from its highest bit to its lowest.
-            for key, count in result.get_counts(b).items():
-                for t, bits in enumerate(reversed(key.split(" "))):
-                    frequencies[b, t, int(bits, 2)] += count
+        for job in _consecutive(seeds):
+            n = job.stop - job.start
+            options = {"shots": shots, "seed_simulator": seeds[job.start]}
+            result = self._submit(self._simulator, [prepared.circuit] * n, values[job], **options)
+            if [r.seed_simulator for r in result.results] != seeds[job]:
+                raise RuntimeError("this version of Aer spreads a job's seed over its circuits in a way of its own")
+            for i, b in enumerate(range(job.start, job.stop)):
+                # A key holds the registers from the last step to the first, each from its highest bit to its lowest.
+                for key, count in result.get_counts(i).items():
+                    for t, bits in enumerate(reversed(key.split(" "))):
+                        frequencies[b, t, int(bits, 2)] += count
         return (frequencies / shots).to(angles.dtype)
 
     # ---- both
@@ -238,6 +258,12 @@ class Aer:
             details = "; ".join(str(r.status) for r in result.results if not r.success)
             raise RuntimeError(f"Aer failed: {result.status}. {details}")
         return result
+
+
+def _consecutive(seeds: list[int]) -> list[slice]:
+    """The stretches of seeds that Aer gives to the circuits of one job."""
+    ends = [i for i in range(1, len(seeds)) if seeds[i] != seeds[i - 1] + _SEED_STEP]
+    return [slice(i, j) for i, j in pairwise([0, *ends, len(seeds)])]
 
 
 def _only_reset_after_measuring(circuit: Circuit) -> bool:

@@ -18,7 +18,14 @@ class Backend(Protocol):
         """A short name for messages."""
 
     def run(
-        self, circuit: Circuit, angles: Tensor, memory: Tensor | None, *, shots: int | None, seed: int
+        self,
+        circuit: Circuit,
+        angles: Tensor,
+        memory: Tensor | None,
+        *,
+        shots: int | None,
+        seed: int,
+        sequence_ids: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Run a batch of sequences.
 
@@ -28,6 +35,9 @@ class Backend(Protocol):
             memory: (B, 2^m, 2^m) complex64 or complex128 of the qubits `circuit.memory`, or None for |0...0>.
             shots: samples per sequence; None for exact probabilities, or for the backend's own number of shots.
             seed: where all random numbers of this call start.
+            sequence_ids: (B,) int64, 0 <= id < 2^32, not necessarily distinct; None for 0, 1, ..., B - 1. What a
+                sequence draws is decided by the seed and its id, not by the rest of the batch or its order. Without
+                shots they mean nothing.
 
         Returns:
             Probabilities or frequencies (B, T, 2^r) in the dtype of the angles, and the memory after the last step,

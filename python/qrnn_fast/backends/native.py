@@ -43,7 +43,14 @@ class Native:
             raise ValueError(f"unknown engine {self.engine!r}; accepted: {', '.join(map(repr, ENGINES))}")
 
     def run(
-        self, circuit: Circuit, angles: Tensor, memory: Tensor | None, *, shots: int | None = None, seed: int = 0
+        self,
+        circuit: Circuit,
+        angles: Tensor,
+        memory: Tensor | None,
+        *,
+        shots: int | None = None,
+        seed: int = 0,
+        sequence_ids: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Outcome probabilities and final memory.
 
@@ -53,6 +60,7 @@ class Native:
             memory: (B, 2^m, 2^m) complex64 or complex128, or None for |0...0>.
             shots: None; this backend does not sample.
             seed: not used, since nothing is drawn.
+            sequence_ids: not used either.
 
         Returns:
             Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m).

@@ -16,7 +16,7 @@ class Adjoint(Estimator):
     """Exact gradients by angles and by the initial memory, whatever the number of angles.
 
     The gradient of the outputs is pulled back through the steps in reverse order (Heisenberg picture), with the
-    memory of every step kept. Needs the native backend without shots.
+    memory of every step kept. Needs the native backend without shots: samples have no derivative.
     """
 
     method: ClassVar[str] = "adjoint"
@@ -29,6 +29,7 @@ class Adjoint(Estimator):
         grad_probs: Tensor,
         grad_memory: Tensor | None,
         seed: int,
+        sequence_ids: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         self.check(evaluation)
         assert isinstance(evaluation.backend, Native)
@@ -36,9 +37,15 @@ class Adjoint(Estimator):
 
     @staticmethod
     def check(evaluation: Evaluation) -> None:
-        """Raises ValueError where the backend has no adjoint."""
+        """Raises ValueError where the backend has no adjoint, or samples."""
         if not isinstance(evaluation.backend, Native):
             raise ValueError(
                 f"gradient='adjoint' needs the native backend, got {evaluation.backend.name!r}; with that one use "
                 "gradient='parameter-shift', 'spsa' or 'fdsa', or torch.no_grad() where no gradient is wanted"
+            )
+        if evaluation.is_sampled:
+            raise ValueError(
+                f"gradient='adjoint' differentiates exact probabilities, got shots={evaluation.shots}; use "
+                "gradient='parameter-shift', 'spsa' or 'fdsa', or shots=None, or torch.no_grad() where no gradient is "
+                "wanted"
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from numbers import Real
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -23,10 +23,12 @@ from qrnn_fast.circuit import Circuit
 
 Wrt = Literal["weights", "angles"]
 
-# Points (N, R, P) and a seed to values (N, R) in float64: N copies of R rows that do not see each other.
-Values = Callable[[Tensor, int], Tensor]
+# Points (N, R, P) and the copies' numbers (N,) to values (N, R) in float64: N copies of R rows that do not see each
+# other. Where evaluations are sampled, what a copy draws is decided by its number, which several copies may share.
+Values = Callable[[Tensor, Sequence[int]], Tensor]
 
 MEMORY_LIMIT = 256 * 2**20  # bytes, the estimators' default
+MAX_IDS = 2**32  # how many sequences the random numbers of one seed can tell apart
 
 
 class Evaluation(NamedTuple):
@@ -41,9 +43,28 @@ class Evaluation(NamedTuple):
         """Whether the probabilities are frequencies over shots, drawn from the seed."""
         return self.shots is not None or getattr(self.backend, "shots", None) is not None
 
-    def run(self, angles: Tensor, memory: Tensor | None, seed: int) -> tuple[Tensor, Tensor | None]:
-        """Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m), None where the backend cannot tell it."""
-        probs, final = self.backend.run(self.circuit, angles, memory, shots=self.shots, seed=seed)
+    def run(
+        self, angles: Tensor, memory: Tensor | None, seed: int, sequence_ids: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m), None where the backend cannot tell it.
+
+        Args:
+            angles: (B, T, A).
+            memory: (B, 2^m, 2^m) complex, or None for |0...0>.
+            seed: where all random numbers start.
+            sequence_ids: (B,) int64, what sets the sequences' random numbers apart; None for their rows.
+
+        Raises:
+            ValueError: an id below 0 or not below 2^32.
+            RuntimeError: the backend returned something of another shape or dtype.
+        """
+        if sequence_ids is not None and sequence_ids.numel() > 0:
+            least, largest = map(int, sequence_ids.aminmax())
+            if least < 0 or largest >= MAX_IDS:
+                raise ValueError(f"sequence_ids must lie between 0 and 2^32 - 1, got {least} to {largest}")
+        probs, final = self.backend.run(
+            self.circuit, angles, memory, shots=self.shots, seed=seed, sequence_ids=sequence_ids
+        )
         if probs.shape[:2] != angles.shape[:2] or probs.dtype != angles.dtype:
             raise RuntimeError(
                 f"backend {self.backend.name!r} returned probabilities of shape {tuple(probs.shape)} and {probs.dtype} "
@@ -87,6 +108,9 @@ class Estimator(ABC):
                     raise TypeError(f"c must be a number of radians or weight units, got {value!r}")
                 if not 0 < float(value) < math.inf:
                     raise ValueError(f"c must be positive and finite, got {value!r}")
+            elif name == "common_random_numbers":
+                if not isinstance(value, bool):
+                    raise TypeError(f"common_random_numbers must be True or False, got {value!r}")
             else:
                 if isinstance(value, bool) or not isinstance(value, int):
                     raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -107,6 +131,7 @@ class Estimator(ABC):
         grad_probs: Tensor,
         grad_memory: Tensor | None,
         seed: int,
+        sequence_ids: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Vector-Jacobian product of probabilities and final memory.
 
@@ -116,7 +141,8 @@ class Estimator(ABC):
             memory: (B, 2^m, 2^m) complex, or None for |0...0>.
             grad_probs: (B, T, 2^r).
             grad_memory: (B, 2^m, 2^m) complex, None where nothing depends on the final memory.
-            seed: where all random numbers start.
+            seed: the forward pass's.
+            sequence_ids: the forward pass's, (B,) int64 or None.
 
         Returns:
             Gradients by the angles (B, T, A) and by the initial memory, None where the estimator has no such thing.
@@ -128,6 +154,7 @@ class Perturbation(Estimator):
 
     c: float
     wrt: Wrt
+    common_random_numbers: bool
     memory_limit: int
 
     @property
@@ -135,15 +162,14 @@ class Perturbation(Estimator):
         return self.wrt == "weights"
 
     @abstractmethod
-    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, common_seed: bool, seed: int) -> Tensor:
+    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int) -> Tensor:
         """Gradient of the values at `point`, row by row.
 
         Args:
             point: (R, P), R rows that are perturbed independently of each other.
             values: what is differentiated; a row's value depends on that row of the points only.
             bytes_per_copy: bytes that `values` takes per copy of the point.
-            common_seed: give both ends of a difference the same seed, so that most of the shot noise cancels.
-            seed: where all random numbers start.
+            seed: of the directions, where they are drawn.
 
         Returns:
             (R, P) float64.
@@ -157,12 +183,14 @@ class Perturbation(Estimator):
         grad_probs: Tensor,
         grad_memory: Tensor | None,
         seed: int,
+        sequence_ids: Tensor | None,
     ) -> tuple[Tensor, None]:
+        if evaluation.is_sampled:
+            seed = copies_seed(seed, sequence_ids)
         gradient = self.estimate(
             angles.flatten(1),
-            row_values(evaluation, angles.shape, memory, grad_probs, grad_memory),
+            row_values(evaluation, angles.shape, memory, grad_probs, grad_memory, seed, sequence_ids),
             bytes_per_copy=evaluation.bytes_per_copy(len(angles), angles.shape[:2].numel(), angles.dtype),
-            common_seed=evaluation.is_sampled,
             seed=seed,
         )
         return gradient.to(angles.dtype).view(angles.shape), None
@@ -170,21 +198,56 @@ class Perturbation(Estimator):
     def _pairs_at_once(self, bytes_per_copy: int) -> int:
         return copies_at_once(self.memory_limit, 2 * bytes_per_copy)
 
-    def _differences(self, point: Tensor, offsets: Tensor, values: Values, common_seed: bool, seed: int) -> Tensor:
-        """(N, R) values at point + offsets less those at point - offsets; offsets (N, R, P) or (N, 1, P)."""
-        if common_seed:
-            return values(point + offsets, seed) - values(point - offsets, seed)
-        both = values(torch.cat([point + offsets, point - offsets]), seed)
+    def _differences(self, point: Tensor, offsets: Tensor, values: Values, first: int) -> Tensor:
+        """Values (N, R) at point + offsets less those at point - offsets.
+
+        Args:
+            point: (R, P).
+            offsets: (N, R, P) or (N, 1, P).
+            values: what is evaluated.
+            first: number of the first of these N pairs, of all pairs of the gradient.
+        """
+        last = first + len(offsets)
+        if self.common_random_numbers:
+            copies = [*range(first, last)] * 2
+        else:
+            copies = [*range(2 * first, 2 * last, 2), *range(2 * first + 1, 2 * last, 2)]
+        both = values(torch.cat([point + offsets, point - offsets]), copies)
         plus, minus = both.chunk(2)
         return plus - minus
 
 
-def call_seed(seed: int, first_copy: int) -> int:
-    """Seed of the backend's call that begins with this copy; none is the forward pass's own, which is `seed`.
+def copies_seed(seed: int, sequence_ids: Tensor | None) -> int:
+    """Seed of all perturbed copies of these sequences, for the seed of their forward pass.
 
-    Were they equal, the copies' shot noise would go together with that of the gradient they are multiplied by.
+    It is not the forward pass's, for then the copies' shot noise would go together with that of the gradient they are
+    multiplied by. Nor is it that of other sequences with the same seed, whose copies have the same ids.
     """
-    return (seed + (first_copy + 1) * 0x9E3779B97F4A7C15) % 2**63
+    first = 0 if sequence_ids is None else min(sequence_ids.tolist(), default=0)
+    return (seed + (first + 1) * 0x9E3779B97F4A7C15) % 2**63
+
+
+def copy_ids(copies: Sequence[int], sequence_ids: Tensor, stride: int) -> Tensor:
+    """Sequence ids of perturbed copies: copy k of a sequence s has k * stride + s, whatever call it is part of.
+
+    Args:
+        copies: numbers of the N copies.
+        sequence_ids: (B,) int64, below `stride`.
+        stride: distance between two copies of a sequence.
+
+    Returns:
+        (N*B,) int64.
+
+    Raises:
+        ValueError: ids beyond 2^32.
+    """
+    n_copies = max(copies) + 1
+    if n_copies * stride > MAX_IDS:
+        raise ValueError(
+            f"{n_copies:,} perturbed copies of sequences with ids below {stride:,} are more than the 2^32 sequences "
+            "that shots can be drawn for in one gradient; use a smaller batch, smaller sequence_ids or fewer samples"
+        )
+    return (stride * torch.tensor(copies)[:, None] + sequence_ids).flatten()
 
 
 def copies_at_once(memory_limit: int, bytes_per_copy: int) -> int:
@@ -198,6 +261,8 @@ def row_values(
     memory: Tensor | None,
     grad_probs: Tensor,
     grad_memory: Tensor | None,
+    seed: int,
+    sequence_ids: Tensor | None,
 ) -> Values:
     """The outputs' product with their gradients, per sequence, as a function of flattened angles.
 
@@ -207,16 +272,21 @@ def row_values(
         memory: (B, 2^m, 2^m) complex or None.
         grad_probs: (B, T, 2^r).
         grad_memory: (B, 2^m, 2^m) complex or None.
+        seed: of all copies.
+        sequence_ids: the forward pass's, (B,) int64; None for the rows.
 
     Returns:
-        Points (N, B, T*A) and a seed to values (N, B).
+        Points (N, B, T*A) and the numbers of the copies to values (N, B).
     """
     n_rows, n_steps, n_angles = shape
+    ids = torch.arange(n_rows) if sequence_ids is None else sequence_ids
+    stride = max(ids.tolist(), default=0) + 1
 
-    def values(points: Tensor, seed: int) -> Tensor:
+    def values(points: Tensor, copies: Sequence[int]) -> Tensor:
         n = points.shape[0]
         initial = None if memory is None else memory.repeat(n, 1, 1)
-        outputs = evaluation.run(points.reshape(n * n_rows, n_steps, n_angles), initial, seed)
+        drawn = copy_ids(copies, ids, stride) if evaluation.is_sampled else None
+        outputs = evaluation.run(points.reshape(n * n_rows, n_steps, n_angles), initial, seed, drawn)
         return contract(n, *outputs, grad_probs, grad_memory)
 
     return values

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from qrnn_fast.estimators.base import MEMORY_LIMIT, Perturbation, Values, Wrt, call_seed
+from qrnn_fast.estimators.base import MEMORY_LIMIT, Perturbation, Values, Wrt
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class FDSA(Perturbation):
         c: size of the perturbation; radians where `wrt` is "angles", the weights' units where it is "weights".
         wrt: "weights" perturbs the encoder's parameters, shared over the steps and the batch (in `QRNN` only);
             "angles" perturbs every angle of every step, and gradients go on from there by back-propagation.
+        common_random_numbers: with shots, let both ends of a difference draw the same random numbers, so that most of
+            the shot noise cancels: the closer the two ends, the fewer of the shots turn out differently. The mean of
+            the estimate is the same either way. Other pairs, and every forward pass, draw other numbers. False makes
+            the ends independent, as they are on hardware.
         memory_limit: bytes that the perturbed copies of one call may take; more copies are evaluated in several calls.
 
     Raises:
@@ -31,11 +35,12 @@ class FDSA(Perturbation):
 
     c: float = 0.1
     wrt: Wrt = "weights"
+    common_random_numbers: bool = True
     memory_limit: int = field(default=MEMORY_LIMIT, repr=False)
 
     method: ClassVar[str] = "fdsa"
 
-    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, common_seed: bool, seed: int) -> Tensor:
+    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int) -> Tensor:
         n_rows, n_coordinates = point.shape
         gradient = torch.empty(n_rows, n_coordinates, dtype=torch.float64)
         at_once = self._pairs_at_once(bytes_per_copy)
@@ -43,6 +48,6 @@ class FDSA(Perturbation):
             stop = min(n_coordinates, start + at_once)
             offsets = torch.zeros(stop - start, 1, n_coordinates, dtype=point.dtype)
             offsets[:, 0, start:stop].fill_diagonal_(self.c)
-            differences = self._differences(point, offsets, values, common_seed, call_seed(seed, start))
+            differences = self._differences(point, offsets, values, start)
             gradient[:, start:stop] = differences.T / (2 * self.c)
         return gradient

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qrnn_fast import _core
 from qrnn_fast.circuit import Angle, Circuit
-from qrnn_fast.estimators.base import MEMORY_LIMIT, Estimator, Evaluation, call_seed, copies_at_once, row_values
+from qrnn_fast.estimators.base import MEMORY_LIMIT, Estimator, Evaluation, copies_at_once, copies_seed, row_values
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class ParameterShift(Estimator):
     Measurement and reset are fixed linear maps, so the outputs are trigonometric polynomials in the angle of each gate
     occurrence. Every occurrence at every step is shifted by itself: two evaluations for a gate whose generator has two
     eigenvalues, four for a controlled rotation (Anselmetti et al., arXiv:2104.05695, eq. 8). An angle that serves
-    several occurrences gets the sum over them. With shots the estimate is unbiased.
+    several occurrences gets the sum over them. With shots the estimate is unbiased, and
+    every evaluation draws numbers of its own.
 
     Args:
         memory_limit: bytes that the shifted copies of one call may take; more copies are evaluated in several calls.
@@ -43,6 +44,7 @@ class ParameterShift(Estimator):
         grad_probs: Tensor,
         grad_memory: Tensor | None,
         seed: int,
+        sequence_ids: Tensor | None,
     ) -> tuple[Tensor, None]:
         unshared = _unshare(evaluation.circuit.to_string())
         scales, offsets = unshared.scales.to(angles.dtype), unshared.offsets.to(angles.dtype)
@@ -50,17 +52,20 @@ class ParameterShift(Estimator):
         n_rows, n_steps, n_occurrences = occurrences.shape
         n_shifts = len(unshared.shifts)
         evaluation = Evaluation(unshared.circuit, evaluation.backend, evaluation.shots)
-        values = row_values(evaluation, occurrences.shape, memory, grad_probs, grad_memory)
+        if evaluation.is_sampled:
+            seed = copies_seed(seed, sequence_ids)
+        values = row_values(evaluation, occurrences.shape, memory, grad_probs, grad_memory, seed, sequence_ids)
         point = occurrences.flatten(1)
         gradient = torch.zeros(point.shape, dtype=torch.float64)
         at_once = copies_at_once(self.memory_limit, evaluation.bytes_per_copy(n_rows, n_rows * n_steps, angles.dtype))
         for start in range(0, n_steps * n_shifts, at_once):
-            copy = torch.arange(start, min(n_steps * n_shifts, start + at_once))
+            copies = range(start, min(n_steps * n_shifts, start + at_once))
+            copy = torch.tensor(copies)
             step, shift = copy // n_shifts, copy % n_shifts
             coordinate = step * n_occurrences + unshared.shifted[shift]
             points = point.repeat(len(copy), 1, 1)
             points[torch.arange(len(copy)), :, coordinate] += unshared.shifts[shift, None].to(angles.dtype)
-            terms = values(points, call_seed(seed, start)) * unshared.coefficients[shift, None]  # (N, B)
+            terms = values(points, copies) * unshared.coefficients[shift, None]  # (N, B)
             gradient.scatter_add_(1, coordinate.expand(n_rows, -1), terms.T)
         per_occurrence = gradient.view(occurrences.shape) * unshared.scales
         by_slot = torch.zeros(angles.shape, dtype=torch.float64).index_add_(2, unshared.slots, per_occurrence)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from qrnn_fast.experiments import demo, runs
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit
+from qrnn_fast.experiments.noise import GRAMMAR
 from qrnn_fast.experiments.progress import TrainingProgress, make_console
 from qrnn_fast.experiments.report import errors_table
 from qrnn_fast.experiments.settings import CELLS, GRADIENTS, Settings
@@ -137,16 +138,31 @@ def evaluate(
 @_plain_errors
 def compare(
     out: Annotated[Path, typer.Option(help="A new or empty folder for the report.")] = Path("report"),
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    seeds: Annotated[int, typer.Option(help="Number of seeds of the runs trained by the adjoint.")] = 5,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Without it: 1 where batches are small.")] = None,
-    max_updates: Annotated[
-        int | None, typer.Option(help="Stop each run after this many updates (a quick look).")
+    methods: Annotated[
+        str | None, typer.Option(help=f"Some of {','.join(GRADIENTS)}, with commas in between. Without it: all.")
     ] = None,
+    shots: Annotated[
+        int | None, typer.Option(help="Samples per circuit evaluation; the adjoint trains exactly, whatever they are.")
+    ] = None,
+    noise: Annotated[str | None, typer.Option(help=f"Noise of the circuit: {GRAMMAR}.")] = None,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of seeds. Without it: 5 of the adjoint, one of the others.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Without it: 1 where batches are small.")] = None,
+    updates: Annotated[int | None, typer.Option(help="Stop each run after this many updates (a quick look).")] = None,
 ) -> None:
     """Train on Lorenz by each gradient method, print one table, write a report; code 1 if a check fails."""
     console = make_console()
-    entries = demo.plan(seed=seed, seeds=seeds, threads=threads, max_updates=max_updates)
+    entries = demo.plan(
+        methods=None if methods is None else [name.strip() for name in methods.split(",")],
+        shots=shots,
+        noise=noise,
+        seed=seed,
+        seeds=seeds,
+        threads=threads,
+        updates=updates,
+    )
     if not demo.compare(entries, out, console):
         raise typer.Exit(1)
 

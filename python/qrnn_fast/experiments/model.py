@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from qrnn_fast import _core, cells
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import FDSA, SPSA
+from qrnn_fast.experiments.noise import make_noise
 from qrnn_fast.experiments.settings import DTYPES, Settings
 from qrnn_fast.nn import QRNN
 
@@ -21,11 +22,13 @@ class Forecaster(nn.Module):
         layer: maps (B, T, context) to (B, T, features) and a memory.
         features: size of the layer's output.
         n_targets: number of predicted columns.
+        measuring_shots: of a QRNN that trains exactly: its shots where no gradient is wanted. None leaves it as it is.
     """
 
-    def __init__(self, layer: nn.Module, features: int, n_targets: int) -> None:
+    def __init__(self, layer: nn.Module, features: int, n_targets: int, measuring_shots: int | None = None) -> None:
         super().__init__()
         self.layer = layer
+        self.measuring_shots = measuring_shots
         dtype = next(layer.parameters()).dtype
         self.head = nn.Linear(features, n_targets, dtype=dtype)
         # The study's initialisation: probabilities are about 1 / features each, so the weights are large.
@@ -35,6 +38,8 @@ class Forecaster(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Predictions (B, T, n_targets) for inputs (B, T, context)."""
+        if isinstance(self.layer, QRNN) and self.measuring_shots is not None:
+            self.layer.shots = None if torch.is_grad_enabled() else self.measuring_shots
         output, _ = self.layer(x)
         return self.head(output)  # type: ignore[no-any-return]
 
@@ -52,7 +57,7 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
         settings: the run's settings.
         n_targets: number of predicted columns.
         seed: decides the initial weights; PyTorch's own random state is left as it was.
-        directions: the estimator draws from it.
+        directions: what the estimator and the shots draw from.
     """
     gradient: str | SPSA | FDSA = settings.gradient
     if gradient == "spsa":
@@ -60,6 +65,9 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
     elif gradient == "fdsa":
         gradient = FDSA(c=settings.perturbation, wrt="weights")
     circuit = make_circuit(settings)
+    noise = {} if settings.noise is None else {"noise": make_noise(settings.noise)}
+    # Samples have no derivative: the adjoint's are drawn where it is measured.
+    trains_exactly = gradient == "adjoint"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layer = QRNN(
@@ -67,10 +75,12 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
             circuit,
             batch_first=True,
             gradient=gradient,
+            shots=None if trains_exactly else settings.shots,
             generator=directions,
             dtype=DTYPES[settings.dtype],
+            **noise,
         )
-        return Forecaster(layer, 2 ** len(circuit.readout), n_targets)
+        return Forecaster(layer, 2 ** len(circuit.readout), n_targets, settings.shots if trains_exactly else None)
 
 
 def evaluations_per_sequence(settings: Settings, circuit: Circuit) -> int:

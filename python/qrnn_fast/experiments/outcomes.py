@@ -33,6 +33,11 @@ class Run:
         """Mean over all updates but the first, which warms up."""
         return statistics.fmean(line["seconds"] for line in self.updates[1:] or self.updates)
 
+    @property
+    def loss_drop(self) -> float:
+        """How far the loss has fallen, in standard errors; see `loss_drop`."""
+        return loss_drop([line["loss"] for line in self.updates])
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -58,6 +63,15 @@ class Outcome:
         """The settings of the first run."""
         return self.first.trainer.settings
 
+    @property
+    def loss_drop(self) -> float:
+        """The least of the runs'."""
+        return min(run.loss_drop for run in self.runs)
+
+    def rmse(self, protocol: str) -> tuple[float, ...]:
+        """The network's error under a protocol, run by run."""
+        return tuple(run.errors[QRNN][protocol].mean for run in self.runs)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -79,7 +93,7 @@ def checks(outcomes: Sequence[Outcome]) -> list[Check]:
     """What a comparison has to show: that every run learned, and that errors do not exceed their bars."""
     found = []
     for outcome in outcomes:
-        drop = min(loss_drop([line["loss"] for line in run.updates]) for run in outcome.runs)
+        drop = outcome.loss_drop
         found.append(
             Check(
                 f"{outcome.label}{_seeds(outcome)}: mean loss of the last tenth of updates {drop:.1f} standard errors "
@@ -89,7 +103,7 @@ def checks(outcomes: Sequence[Outcome]) -> list[Check]:
         )
     for outcome in outcomes:
         if outcome.bar is not None:
-            reached = max(run.errors[QRNN]["windowed"].mean for run in outcome.runs)
+            reached = max(outcome.rmse("windowed"))
             bar = outcome.first.errors[outcome.bar]["windowed"].mean
             found.append(
                 Check(

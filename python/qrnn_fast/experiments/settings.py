@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from qrnn_fast.experiments.noise import GRAMMAR, parse
+
 CELLS = ("crx_chain", "rx_rz_chain", "reuploading")
 GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
 SCHEDULES = ("constant", "one-cycle")
@@ -43,6 +45,12 @@ class Settings:
     gradient: str = _setting("adjoint", f"Gradient method: {', '.join(GRADIENTS)}.")
     perturbation: float = _setting(0.1, "Size of the perturbation of spsa and fdsa.")
     samples: int = _setting(2, "Directions averaged over in one update of spsa.")
+    shots: int | None = _setting(
+        None,
+        "Samples per circuit evaluation; the adjoint trains on exact probabilities and is measured with shots. Without "
+        "it: exact probabilities.",
+    )
+    noise: str | None = _setting(None, f"Noise of the circuit: {GRAMMAR}. Without it: none.")
     epochs: int = _setting(10, "Passes over the training windows.")
     updates: int | None = _setting(None, "Stop after this many updates, within an epoch if need be.")
     batch_size: int = _setting(32, "Windows of one update.")
@@ -65,7 +73,7 @@ class Settings:
                 raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {getattr(self, name)!r}")
         for name in ("rows", "qubits", "repeats", "context", "steps", "stride", "samples", "epochs", "batch_size"):
             self._at_least(name, 1)
-        for name in ("updates", "threads", "checkpoint_every"):
+        for name in ("shots", "updates", "threads", "checkpoint_every"):
             if getattr(self, name) is not None:
                 self._at_least(name, 1)
         for name in ("washout", "long_washout", "validate_every", "seed"):
@@ -76,6 +84,8 @@ class Settings:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be a finite number above 0, got {value}")
+        if self.noise is not None:
+            parse(self.noise)
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2^63, got {self.seed}")
 
