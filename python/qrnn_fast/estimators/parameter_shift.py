@@ -21,8 +21,8 @@ class ParameterShift(Estimator):
     Measurement and reset are fixed linear maps, so the outputs are trigonometric polynomials in the angle of each gate
     occurrence. Every occurrence at every step is shifted by itself: two evaluations for a gate whose generator has two
     eigenvalues, four for a controlled rotation (Anselmetti et al., arXiv:2104.05695, eq. 8). An angle that serves
-    several occurrences gets the sum over them. With shots the estimate is unbiased, and every evaluation draws numbers of
-    its own.
+    several occurrences gets the sum over them. With shots the estimate is unbiased, and every evaluation draws numbers
+    of its own.
 
     Args:
         memory_limit: bytes that the shifted copies of one call may take; more copies are evaluated in several calls.
