@@ -220,7 +220,7 @@ def test_all_methods_exactly_come_with_more_than_the_methods() -> None:
         (["--methods", "spsa,spsa"], "each once"),
         (["--seeds", "0"], "seeds must be at least 1"),
         (["--shots", "0"], "shots must be at least 1"),
-        (["--updates", "0"], "updates must be at least 1"),
+        (["--updates", "1"], "updates must be at least 2"),
         (["--noise", "crx=0.1"], "GATE:CHANNEL=P"),
     ],
 )
