@@ -164,7 +164,7 @@ def check_shots(shots: int | None) -> None:
 
 
 def check_ids(sequence_ids: Tensor, angles: Tensor) -> None:
-    """Raise unless ids fit the angles and lie below 2^32."""
+    """Raise unless ids fit the angles; their values are for `check_id_range`, once they are known."""
     if not isinstance(sequence_ids, Tensor) or sequence_ids.dtype != torch.int64:
         raise TypeError(f"sequence_ids must be an int64 tensor or None, got {_kind(sequence_ids)}")
     if sequence_ids.shape != angles.shape[:-2] or sequence_ids.device.type != "cpu":

@@ -8,6 +8,7 @@ from torch import Tensor
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.native import Native
 from qrnn_fast.circuit import Circuit
+from qrnn_fast.estimators.base import check_id_range
 from qrnn_fast.evolve import check_ids, check_shots, check_tensors, draw_seed, resolve_backend
 
 
@@ -55,13 +56,12 @@ def sample(
         )
     if sequence_ids is not None:
         check_ids(sequence_ids, angles)
+        check_id_range(sequence_ids)
     seed = int(draw_seed(generator))
     single = angles.dim() == 2
     if single:
         angles = angles.unsqueeze(0)
         memory = None if memory is None else memory.unsqueeze(0)
         sequence_ids = None if sequence_ids is None else sequence_ids.unsqueeze(0)
-    outcomes = engine.sample(
-        circuit, angles.detach(), memory, shots=shots, seed=seed, sequence_ids=sequence_ids
-    )
+    outcomes = engine.sample(circuit, angles.detach(), memory, shots=shots, seed=seed, sequence_ids=sequence_ids)
     return outcomes.squeeze(0) if single else outcomes

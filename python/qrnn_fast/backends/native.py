@@ -22,9 +22,9 @@ SAMPLINGS = ("trajectories", "marginal")
 class Native:
     """The compiled engines on the CPU, for any number of sequences at once: exact, or sampled where shots are given.
 
-    Random numbers are Philox4x32-10 blocks with the seed as key and (sequence id, shot, step, draw) as counter: the same
-    seed gives the same outcomes for any number of threads and whatever else is in the batch. Between instruction sets
-    or precisions a shot may differ, from that step on, where a number falls within rounding of its threshold.
+    Random numbers are Philox4x32-10 blocks with the seed as key and (sequence id, shot, step, draw) as counter: the
+    same seed gives the same outcomes for any number of threads and whatever else is in the batch. Between instruction
+    sets or precisions a shot may differ, from that step on, where a number falls within rounding of its threshold.
 
     Args:
         threads: number of threads; None follows `torch.get_num_threads()`. Results do not depend on it.
@@ -74,12 +74,12 @@ class Native:
                 eigenvectors.
             shots: samples per sequence; None for exact probabilities.
             seed: where all random numbers of this call start; without shots none are drawn.
-            sequence_ids: (B,) int64, 0 <= id < 2^32; None for the rows. What a sequence draws is decided by the seed and
-                its id.
+            sequence_ids: (B,) int64, 0 <= id < 2^32; None for the rows. What a sequence draws is decided by the seed
+                and its id.
 
         Returns:
-            Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m); with shots the frequencies of the outcomes, and the
-            memory averaged over the shots.
+            Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m); with shots the frequencies of the outcomes, and
+            the memory averaged over the shots.
 
         Raises:
             ValueError: a wrong shape, a memory that is no density matrix, or a circuit that needs too much memory.

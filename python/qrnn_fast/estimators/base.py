@@ -31,6 +31,15 @@ MEMORY_LIMIT = 256 * 2**20  # bytes, the estimators' default
 MAX_IDS = 2**32  # how many sequences the random numbers of one seed can tell apart
 
 
+def check_id_range(sequence_ids: Tensor | None) -> None:
+    """Raise ValueError unless the ids lie where the random numbers' counter has room for them."""
+    if sequence_ids is None or sequence_ids.numel() == 0:
+        return
+    least, largest = map(int, sequence_ids.aminmax())
+    if least < 0 or largest >= MAX_IDS:
+        raise ValueError(f"sequence_ids must lie between 0 and 2^32 - 1, got {least} to {largest}")
+
+
 class Evaluation(NamedTuple):
     """A circuit on a backend: what an estimator evaluates."""
 
@@ -58,10 +67,7 @@ class Evaluation(NamedTuple):
             ValueError: an id below 0 or not below 2^32.
             RuntimeError: the backend returned something of another shape or dtype.
         """
-        if sequence_ids is not None and sequence_ids.numel() > 0:
-            least, largest = map(int, sequence_ids.aminmax())
-            if least < 0 or largest >= MAX_IDS:
-                raise ValueError(f"sequence_ids must lie between 0 and 2^32 - 1, got {least} to {largest}")
+        check_id_range(sequence_ids)
         probs, final = self.backend.run(
             self.circuit, angles, memory, shots=self.shots, seed=seed, sequence_ids=sequence_ids
         )
