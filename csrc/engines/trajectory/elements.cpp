@@ -103,6 +103,14 @@ std::vector<BlockPart> parts_of(const Element& e) {
     for (int r = 0; r < n_out; ++r)
         for (int c = 0; c < n_in; ++c)
             if (e.pattern[n_in * r + c] != Entry::zero) rename(group_of_row[r], group_of_col[c]);
+    // Where the state stays in place, a row that is written must not be one that another part has yet to read.
+    const bool in_place = std::all_of(e.in.begin(), e.in.end(), [&](int w) { return contains(e.out, w); });
+    for (int c = 0; c < n_in && in_place; ++c) {
+        int row = 0;
+        for (size_t j = 0; j < e.in.size(); ++j)
+            row |= (c >> j & 1) << (std::find(e.out.begin(), e.out.end(), e.in[j]) - e.out.begin());
+        rename(group_of_row[row], group_of_col[c]);
+    }
     std::vector<BlockPart> parts;
     bool odd = false;
     for (int group = 0; group < n_in + n_out; ++group) {

@@ -86,10 +86,10 @@ class Native:
             TypeError: the dtypes do not fit together.
         """
         if shots is not None and self.sampling == "trajectories":
-            initial = (None, None) if memory is None else self._initial(memory)
             ids, plan = _ids(sequence_ids, len(angles)), _compile_sampling(circuit.to_string())
+            states, weights = _initial(memory)
             frequencies, final = _core.sample(
-                plan, _array(angles), *initial, ids, seed, shots, self._n_threads(), averages=True
+                plan, _array(angles), states, weights, ids, seed, shots, self._n_threads(), averages=True
             )
             return torch.from_numpy(frequencies), _memory(final)
         compiled = _compile(circuit.to_string(), self.engine)
@@ -121,18 +121,12 @@ class Native:
             raise ValueError("outcomes cannot be drawn: an angle is not finite")
         ids = _ids(sequence_ids, len(angles))
         if self.sampling == "trajectories":
-            initial = (None, None) if memory is None else self._initial(memory)
-            plan = _compile_sampling(circuit.to_string())
+            plan, (states, weights) = _compile_sampling(circuit.to_string()), _initial(memory)
             return torch.from_numpy(
-                _core.sample(plan, _array(angles), *initial, ids, seed, shots, self._n_threads(), averages=False)
+                _core.sample(plan, _array(angles), states, weights, ids, seed, shots, self._n_threads(), averages=False)
             )
         probs, _ = self.run(circuit, angles, memory)
         return torch.from_numpy(_core.sample_steps(_array(probs), ids, seed, shots, self._n_threads(), averages=False))
-
-    @staticmethod
-    def _initial(memory: Tensor) -> tuple[Any, Any]:
-        states, weights = eigenstates(memory)
-        return _pairs(states), _array(weights)
 
     def vjp(
         self,
@@ -205,6 +199,14 @@ def _confused(probs: Tensor, confusions: list[tuple[tuple[int, ...], Tensor]], t
         mixed = (split.reshape(-1, len(matrix)) @ matrix.T).view(split.shape)
         probs = mixed.movedim(last, axes).reshape(probs.shape)
     return probs
+
+
+def _initial(memory: Tensor | None) -> tuple[Any, Any]:
+    """Eigenstates as (real, imaginary) pairs and cumulative weights; None and None for |0...0>."""
+    if memory is None:
+        return None, None
+    states, weights = eigenstates(memory)
+    return _pairs(states), _array(weights)
 
 
 def _ids(sequence_ids: Tensor | None, n: int) -> Any:
