@@ -126,7 +126,13 @@ def test_info_tells_versions_and_costs() -> None:
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "qrnn_fast", "train", "--out", str(run), *SMALL, "--epochs", "100000"]
-    process = subprocess.Popen([*command, "--checkpoint-every", "3"], stderr=subprocess.PIPE, text=True)
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    process = subprocess.Popen(
+        [*command, "--checkpoint-every", "3"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         deadline = time.monotonic() + 60
         # The log reaches the disk before each checkpoint: six updates in it, and the one of the third stands.

@@ -173,10 +173,17 @@ void run_vectors(const ShotGroup<Real>& g) {
     }
     if (!g.states) return;
     if (g.n_steps > 0) run_elements<Real, n_vectors>(p, p.finish, g.finish_table, w);
-    for (int64_t i = 0; i < int64_t{2} << p.n_memory; ++i)
-        for (int v = 0; v < n_vectors; ++v)
-            for (int l = 0; l < shots_of(v); ++l)
-                g.states[i * g.states_stride + v * lanes + l] = w.state[v * w.state_size + i][l];
+    for (int v = 0; v < n_vectors; ++v) {
+        Real* out = g.states + v * lanes;
+        const int n_shots = shots_of(v);
+        for (int64_t i = 0; i < int64_t{2} << p.n_memory; ++i, out += g.states_stride) {
+            const VectorOf<Real> x = w.state[v * w.state_size + i];
+            if (n_shots == lanes)
+                store_unaligned(out, x);
+            else
+                for (int l = 0; l < n_shots; ++l) out[l] = x[l];
+        }
+    }
 }
 
 template <class Real>
