@@ -2,11 +2,12 @@
 
 import torch  # noqa: F401  before the extension, which uses the OpenMP library that torch has loaded
 
-from qrnn_fast import backends, cells
+from qrnn_fast import backends, cells, noise
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import FDSA, SPSA, Adjoint, ParameterShift
 from qrnn_fast.evolve import check_memory, evolve
 from qrnn_fast.nn import QRNN
+from qrnn_fast.noise import NoiseModel
 
 __all__ = [
     "FDSA",
@@ -15,9 +16,11 @@ __all__ = [
     "Adjoint",
     "Angle",
     "Circuit",
+    "NoiseModel",
     "ParameterShift",
     "backends",
     "cells",
     "check_memory",
     "evolve",
+    "noise",
 ]
