@@ -14,7 +14,7 @@ Op = tuple[str, tuple[int, ...], object]
 def listed(circuit: Circuit) -> list[Op]:
     """(name, qubits, slot) of every op; constants as they are, None without an angle."""
     out: list[Op] = []
-    for name, qubits, angles, _ in circuit.operations:
+    for name, qubits, angles, *_ in circuit.operations:
         angle = angles[0] if angles else None
         if isinstance(angle, Angle):
             assert (angle.scale, angle.offset) == (1.0, 0.0)

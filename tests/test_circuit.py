@@ -23,7 +23,7 @@ def test_every_gate_has_a_method(op: _core.OpInfo) -> None:
     angles = [circuit.angle() for _ in range(op.n_angles)]
     qubits = (2, 0)[: op.n_qubits]
     assert getattr(circuit, op.name)(*angles, *qubits) is circuit
-    assert circuit.operations == [(op.name, qubits, tuple(angles), ())]
+    assert circuit.operations == [(op.name, qubits, tuple(angles), (), None)]
     assert op.help in getattr(Circuit, op.name).__doc__
 
 

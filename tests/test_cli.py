@@ -21,7 +21,6 @@ from qrnn_fast.experiments.demo import Entry, plan
 from qrnn_fast.experiments.log import read_lines
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
 from rich.console import Console
-from sampling import replace_native
 from typer.testing import CliRunner, Result
 
 SMALL = ["--qubits", "2", "--rows", "120", "--steps", "6", "--washout", "2", "--long-washout", "3", "--batch-size", "8"]
@@ -173,8 +172,7 @@ def test_compare_reports_failed_checks(tmp_path: Path) -> None:
     assert "not empty" in again.stderr
 
 
-def test_compare_with_shots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_native(monkeypatch)
+def test_compare_with_shots(tmp_path: Path) -> None:
     out = tmp_path / "report"
     narrowed = ["--methods", "spsa, adjoint", "--shots", "5", "--updates", "4", "--seeds", "2", "--threads", "1"]
     compared = call("compare", "--out", out, *narrowed)
@@ -220,7 +218,7 @@ def test_all_methods_exactly_come_with_more_than_the_methods() -> None:
         (["--methods", "spsa,spsa"], "each once"),
         (["--seeds", "0"], "seeds must be at least 1"),
         (["--shots", "0"], "shots must be at least 1"),
-        (["--updates", "0"], "updates must be at least 1"),
+        (["--updates", "1"], "updates must be at least 2"),
         (["--noise", "crx=0.1"], "GATE:CHANNEL=P"),
     ],
 )

@@ -213,7 +213,6 @@ RHO = density(factor(C, 2))
         (TypeError, "'adjoint', 'parameter-shift', 'spsa', 'fdsa'", {"gradient": None}),
         (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.SPSA(wrt="weights")}),
         (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.FDSA()}),
-        (ValueError, r"backend=qf\.backends\.Aer\(shots=100\)", {"shots": 100}),
         (ValueError, "at least 1", {"shots": 0}),
         (TypeError, "integer", {"shots": 10.0}),
         (ValueError, "noise", {"noise": object()}),

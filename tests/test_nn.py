@@ -315,7 +315,6 @@ X = inputs(5, 2)
         (TypeError, "float32 or torch.float64", lambda: qf.QRNN(1, dtype=torch.float16)),
         (ValueError, "encoder.to", lambda: qf.QRNN(3, encoder=nn.Linear(3, 55), dtype=torch.float64)),
         (TypeError, "qf.Circuit", lambda: qf.QRNN(3, "crx_chain")),
-        (ValueError, "'parameter-shift', 'spsa' or 'fdsa'|Aer", lambda: layer(shots=100)(X)),
         (ValueError, "2 .unbatched. or 3 dimensions", lambda: layer()(X[None])),
         (ValueError, "3 features", lambda: layer()(X[..., :2])),
         (TypeError, "torch.float32.*torch.float64", lambda: layer()(X.float())),

@@ -10,7 +10,7 @@ import qrnn_fast as qf
 import torch
 from layers import circuit, inputs, layer
 from problems import angles, loss
-from sampling import Sampler, replace_native
+from sampling import Sampler
 from torch import Tensor
 
 C = circuit()
@@ -231,8 +231,7 @@ def test_more_copies_than_ids_are_refused() -> None:
 
 
 @pytest.mark.parametrize("way", ["angles", "memory", "layer"])
-def test_the_adjoint_refuses_shots_where_a_gradient_is_wanted(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_native(monkeypatch)
+def test_the_adjoint_refuses_shots_where_a_gradient_is_wanted(way: str) -> None:
     a = angles(C, 2, 2).requires_grad_(way == "angles")
     rho = torch.eye(4, dtype=torch.complex128).div(4).expand(2, -1, -1).clone().requires_grad_(way == "memory")
     model, x = layer(shots=20), inputs(2, 2)

@@ -5,9 +5,11 @@ import torch  # noqa: F401  before the extension, which uses the OpenMP library 
 from qrnn_fast import backends, cells, noise
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import FDSA, SPSA, Adjoint, ParameterShift
-from qrnn_fast.evolve import check_memory, evolve
+from qrnn_fast.evolve import evolve
+from qrnn_fast.memory import check_memory
 from qrnn_fast.nn import QRNN
 from qrnn_fast.noise import NoiseModel
+from qrnn_fast.sampling import sample
 
 __all__ = [
     "FDSA",
@@ -23,4 +25,5 @@ __all__ = [
     "check_memory",
     "evolve",
     "noise",
+    "sample",
 ]

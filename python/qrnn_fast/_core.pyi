@@ -92,6 +92,7 @@ def backward(
     grad_memory: Reals | None,
     threads: int,
 ) -> tuple[Reals, Reals]: ...
+
 class TrajectoryPlan:
     def __init__(self, circuit: Circuit) -> None: ...
     @property

@@ -63,7 +63,11 @@ def evolve(
     check_shots(shots)
     call = _call(circuit, gradient, shots, backend)
     if sequence_ids is not None:
-        _check_ids(sequence_ids, angles, call.is_sampled)
+        if not call.is_sampled:
+            raise ValueError(
+                "sequence_ids are for shots, and exact probabilities draw nothing; leave them out or set shots"
+            )
+        check_ids(sequence_ids, angles)
     if not torch.compiler.is_compiling():
         operators.refuse_other_derivatives(angles, memory)
     needs_gradient = torch.is_grad_enabled() and (angles.requires_grad or (memory is not None and memory.requires_grad))
@@ -105,37 +109,6 @@ def _call(circuit: Circuit, gradient: str | Estimator, shots: int | None, backen
     if remembers:
         circuit.remembered[key] = call
     return call
-
-
-def check_memory(memory: Tensor) -> None:
-    """Raise ValueError unless every matrix of `memory` is a density matrix, positive semidefinite included.
-
-    `evolve` itself checks all but positivity, which takes an eigendecomposition.
-
-    Args:
-        memory: (..., d, d) complex64 or complex128.
-
-    Raises:
-        ValueError: not square, not finite, not Hermitian, of a trace other than 1, or with a negative eigenvalue; to
-            1e-4 for complex64 and 1e-6 for complex128.
-        TypeError: not a complex tensor.
-    """
-    if not isinstance(memory, Tensor) or memory.dtype not in _COMPLEX.values():
-        raise TypeError(f"memory must be a complex64 or complex128 tensor, got {_kind(memory)}")
-    if memory.dim() < 2 or memory.shape[-1] != memory.shape[-2]:
-        raise ValueError(f"memory must have the shape (..., d, d), got {tuple(memory.shape)}")
-    tolerance = 1e-6 if memory.dtype == torch.complex128 else 1e-4
-    rho = memory.detach()
-    if not torch.view_as_real(rho.resolve_conj()).isfinite().all():
-        raise ValueError("memory is not a density matrix: it holds a number that is not finite")
-    if (rho - rho.mH).abs().amax(dim=(-2, -1)).gt(tolerance).any():
-        raise ValueError("memory is not a density matrix: it is not Hermitian")
-    traces = rho.diagonal(dim1=-2, dim2=-1).sum(-1).real
-    if (traces - 1).abs().gt(tolerance).any():
-        raise ValueError(f"memory is not a density matrix: its trace is {traces.flatten().tolist()}, not 1")
-    smallest = torch.linalg.eigvalsh(rho).amin().item() if rho.numel() else 0.0
-    if smallest < -tolerance:
-        raise ValueError(f"memory is not a density matrix: its smallest eigenvalue is {smallest}, below 0")
 
 
 def draw_seed(generator: torch.Generator | None) -> Tensor:
@@ -191,12 +164,8 @@ def check_shots(shots: int | None) -> None:
         raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
 
 
-def _check_ids(sequence_ids: Tensor, angles: Tensor, is_sampled: bool) -> None:
-    """Raise unless ids are wanted and fit the angles; their values are for `Evaluation.run` to check."""
-    if not is_sampled:
-        raise ValueError(
-            "sequence_ids are for shots, and exact probabilities draw nothing; leave them out or set shots"
-        )
+def check_ids(sequence_ids: Tensor, angles: Tensor) -> None:
+    """Raise unless ids fit the angles; their values are for `check_id_range`, once they are known."""
     if not isinstance(sequence_ids, Tensor) or sequence_ids.dtype != torch.int64:
         raise TypeError(f"sequence_ids must be an int64 tensor or None, got {_kind(sequence_ids)}")
     if sequence_ids.shape != angles.shape[:-2] or sequence_ids.device.type != "cpu":

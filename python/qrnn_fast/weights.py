@@ -106,9 +106,7 @@ class EncodedRun(NamedTuple):
                 angles: Tensor, initial: Tensor | None, ids: Tensor | None, by_probs: Tensor, by_final: Tensor | None
             ) -> Tensor:
                 initial = None if initial is None else initial.repeat(n, 1, 1)
-                drawn = None
-                if self.evaluation.is_sampled:
-                    drawn = copy_ids(copies, torch.arange(n_rows) if ids is None else ids, n_rows)
+                drawn = copy_ids(copies, ids, n_rows, len(by_probs)) if self.evaluation.is_sampled else None
                 outputs = self.evaluation.run(angles.flatten(0, 1), initial, seed, drawn)
                 return contract(n, *outputs, by_probs, by_final).sum(1, keepdim=True)
 

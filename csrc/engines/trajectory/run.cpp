@@ -211,6 +211,7 @@ class Sampling {
                     high[0] = low[0] *= scale;
                     low[1] *= scale;
                     high[1] = -low[1];
+                    if (i == j) low[1] = 0;
                 }
         }
     }

@@ -1,37 +1,48 @@
-"""The native backend: exact probabilities and gradients from the compiled engines."""
+"""The native backend: exact probabilities and gradients, or samples, from the compiled engines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
+from qrnn_fast.memory import eigenstates
 
 ENGINES = ("auto", "pauli", "factor")
+SAMPLINGS = ("trajectories", "marginal")
 
 
 @dataclass(frozen=True)
 class Native:
-    """The compiled engines on the CPU; exact, for any number of sequences at once.
+    """The compiled engines on the CPU, for any number of sequences at once: exact, or sampled where shots are given.
+
+    Random numbers are Philox4x32-10 blocks with the seed as key and (sequence id, shot, step, draw) as counter: the
+    same seed gives the same outcomes for any number of threads and whatever else is in the batch. Between instruction
+    sets or precisions a shot may differ, from that step on, where a number falls within rounding of its threshold.
 
     Args:
         threads: number of threads; None follows `torch.get_num_threads()`. Results do not depend on it.
         engine: "auto" for the one that is estimated to be faster (`Circuit.plan` tells), "pauli" (Pauli coefficients of
             the memory, for circuits whose readout qubits live shortly), or "factor" (columns of amplitudes, for those
-            that keep all qubits). They agree to rounding.
+            that keep all qubits). They agree to rounding; with shots it matters to "marginal" alone.
+        sampling: with shots, "trajectories" runs every shot as hardware would, its outcomes of all steps belonging
+            together; "marginal" draws each step by itself from the exact probabilities, which is cheaper and knows no
+            correlation between steps (the final memory is then the exact one).
 
     Raises:
-        ValueError: `threads` is below 1, or the engine is unknown.
+        ValueError: `threads` is below 1, or the engine or the sampling is unknown.
         TypeError: `threads` is neither None nor an integer.
     """
 
     threads: int | None = None
     engine: str = "auto"
+    sampling: str = "trajectories"
     name: ClassVar[str] = "native"
 
     def __post_init__(self) -> None:
@@ -41,6 +52,8 @@ class Native:
             raise ValueError(f"threads must be at least 1, got {self.threads}; None follows torch.get_num_threads()")
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; accepted: {', '.join(map(repr, ENGINES))}")
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(f"unknown sampling {self.sampling!r}; accepted: {', '.join(map(repr, SAMPLINGS))}")
 
     def run(
         self,
@@ -52,31 +65,74 @@ class Native:
         seed: int = 0,
         sequence_ids: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Outcome probabilities and final memory.
+        """Outcome probabilities and final memory, or what shots tell of them.
 
         Args:
             circuit: one time step.
             angles: (B, T, A) float32 or float64, radians.
-            memory: (B, 2^m, 2^m) complex64 or complex128, or None for |0...0>.
-            shots: None; this backend does not sample.
-            seed: not used, since nothing is drawn.
-            sequence_ids: not used either.
+            memory: (B, 2^m, 2^m) complex64 or complex128, or None for |0...0>. With shots each one starts in one of its
+                eigenvectors.
+            shots: samples per sequence; None for exact probabilities.
+            seed: where all random numbers of this call start; without shots none are drawn.
+            sequence_ids: (B,) int64, 0 <= id < 2^32; None for the rows. What a sequence draws is decided by the seed
+                and its id.
 
         Returns:
-            Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m).
+            Probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m); with shots the frequencies of the outcomes, and
+            the memory averaged over the shots.
 
         Raises:
-            ValueError: shots were asked for, a wrong shape, a memory that is no density matrix, or a circuit that
-                needs too much memory.
+            ValueError: a wrong shape, a memory that is no density matrix, or a circuit that needs too much memory.
             TypeError: the dtypes do not fit together.
         """
-        if shots is not None:
-            raise ValueError(
-                f"the native backend computes exact probabilities, got shots={shots}; to sample, use "
-                f"backend=qf.backends.Aer(shots={shots})"
+        if shots is not None and self.sampling == "trajectories":
+            initial = (None, None) if memory is None else self._initial(memory)
+            ids, plan = _ids(sequence_ids, len(angles)), _compile_sampling(circuit.to_string())
+            frequencies, final = _core.sample(
+                plan, _array(angles), *initial, ids, seed, shots, self._n_threads(), averages=True
             )
-        probs, final = _core.forward(_plan(circuit, self.engine), _array(angles), _pairs(memory), self._n_threads())
-        return torch.from_numpy(probs), _memory(final)
+            return torch.from_numpy(frequencies), _memory(final)
+        compiled = _compile(circuit.to_string(), self.engine)
+        probs, final = _core.forward(compiled.plan, _array(angles), _pairs(memory), self._n_threads())
+        told = _confused(torch.from_numpy(probs), compiled.confusions)
+        if shots is not None:
+            ids = _ids(sequence_ids, len(angles))
+            told = torch.from_numpy(
+                _core.sample_steps(_array(told), ids, seed, shots, self._n_threads(), averages=True)
+            )
+        return told, _memory(final)
+
+    def sample(
+        self,
+        circuit: Circuit,
+        angles: Tensor,
+        memory: Tensor | None,
+        *,
+        shots: int,
+        seed: int = 0,
+        sequence_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The outcomes whose frequencies `run` tells: (B, shots, T) int32; arguments and errors as there.
+
+        Raises:
+            ValueError: moreover, an angle that is not finite.
+        """
+        if not angles.isfinite().all():
+            raise ValueError("outcomes cannot be drawn: an angle is not finite")
+        ids = _ids(sequence_ids, len(angles))
+        if self.sampling == "trajectories":
+            initial = (None, None) if memory is None else self._initial(memory)
+            plan = _compile_sampling(circuit.to_string())
+            return torch.from_numpy(
+                _core.sample(plan, _array(angles), *initial, ids, seed, shots, self._n_threads(), averages=False)
+            )
+        probs, _ = self.run(circuit, angles, memory)
+        return torch.from_numpy(_core.sample_steps(_array(probs), ids, seed, shots, self._n_threads(), averages=False))
+
+    @staticmethod
+    def _initial(memory: Tensor) -> tuple[Any, Any]:
+        states, weights = eigenstates(memory)
+        return _pairs(states), _array(weights)
 
     def vjp(
         self,
@@ -98,11 +154,12 @@ class Native:
         Returns:
             Its gradients by the angles (B, T, A) and by the initial memory (B, 2^m, 2^m).
         """
+        compiled = _compile(circuit.to_string(), self.engine)
         grad_angles, grad_initial = _core.backward(
-            _plan(circuit, self.engine),
+            compiled.plan,
             _array(angles),
             _pairs(memory),
-            _array(grad_probs),
+            _array(_confused(grad_probs, compiled.confusions, transposed=True)),
             _pairs(grad_memory),
             self._n_threads(),
         )
@@ -112,13 +169,46 @@ class Native:
         return torch.get_num_threads() if self.threads is None else self.threads
 
 
-def _plan(circuit: Circuit, engine: str) -> _core.Plan:
-    return _compile(circuit.to_string(), engine)
+class _Compiled(NamedTuple):
+    """A circuit's plan, and for each readout error its outcome bits and confusion matrix (2^k, 2^k) float64."""
+
+    plan: _core.Plan
+    confusions: list[tuple[tuple[int, ...], Tensor]]
 
 
 @lru_cache(maxsize=128)
-def _compile(text: str, engine: str) -> _core.Plan:
-    return _core.Plan(Circuit.from_string(text)._core, engine)
+def _compile(text: str, engine: str) -> _Compiled:
+    circuit = Circuit.from_string(text)
+    confusions = [
+        (
+            tuple(circuit.readout.index(q) for q in error.qubits),
+            torch.tensor(error.confusion, dtype=torch.float64).view(2 ** len(error.qubits), -1),
+        )
+        for error in circuit.readout_errors
+    ]
+    return _Compiled(_core.Plan(circuit._core, engine), confusions)
+
+
+@lru_cache(maxsize=128)
+def _compile_sampling(text: str) -> _core.TrajectoryPlan:
+    return _core.TrajectoryPlan(Circuit.from_string(text)._core)
+
+
+def _confused(probs: Tensor, confusions: list[tuple[tuple[int, ...], Tensor]], transposed: bool = False) -> Tensor:
+    """Probabilities (B, T, 2^r) of what is told, for those of what is true; or the transpose of that map."""
+    n_bits = probs.shape[-1].bit_length() - 1
+    for bits, confusion in confusions:
+        matrix = (confusion.T if transposed else confusion).to(probs.dtype)
+        # The highest bit comes first, of the outcome as well as of the matrix' index.
+        axes, last = [2 + n_bits - 1 - bit for bit in reversed(bits)], [*range(-len(bits), 0)]
+        split = probs.reshape(*probs.shape[:2], *(2,) * n_bits).movedim(axes, last)
+        mixed = (split.reshape(-1, len(matrix)) @ matrix.T).view(split.shape)
+        probs = mixed.movedim(last, axes).reshape(probs.shape)
+    return probs
+
+
+def _ids(sequence_ids: Tensor | None, n: int) -> Any:
+    return np.arange(n, dtype=np.uint32) if sequence_ids is None else sequence_ids.numpy().astype(np.uint32)
 
 
 def _array(tensor: Tensor) -> Any:

@@ -31,6 +31,15 @@ MEMORY_LIMIT = 256 * 2**20  # bytes, the estimators' default
 MAX_IDS = 2**32  # how many sequences the random numbers of one seed can tell apart
 
 
+def check_id_range(sequence_ids: Tensor | None) -> None:
+    """Raise ValueError unless the ids lie where the random numbers' counter has room for them."""
+    if sequence_ids is None or sequence_ids.numel() == 0:
+        return
+    least, largest = map(int, sequence_ids.aminmax())
+    if least < 0 or largest >= MAX_IDS:
+        raise ValueError(f"sequence_ids must lie between 0 and 2^32 - 1, got {least} to {largest}")
+
+
 class Evaluation(NamedTuple):
     """A circuit on a backend: what an estimator evaluates."""
 
@@ -58,10 +67,7 @@ class Evaluation(NamedTuple):
             ValueError: an id below 0 or not below 2^32.
             RuntimeError: the backend returned something of another shape or dtype.
         """
-        if sequence_ids is not None and sequence_ids.numel() > 0:
-            least, largest = map(int, sequence_ids.aminmax())
-            if least < 0 or largest >= MAX_IDS:
-                raise ValueError(f"sequence_ids must lie between 0 and 2^32 - 1, got {least} to {largest}")
+        check_id_range(sequence_ids)
         probs, final = self.backend.run(
             self.circuit, angles, memory, shots=self.shots, seed=seed, sequence_ids=sequence_ids
         )
@@ -227,13 +233,14 @@ def copies_seed(seed: int, sequence_ids: Tensor | None) -> int:
     return (seed + (first + 1) * 0x9E3779B97F4A7C15) % 2**63
 
 
-def copy_ids(copies: Sequence[int], sequence_ids: Tensor, stride: int) -> Tensor:
+def copy_ids(copies: Sequence[int], sequence_ids: Tensor | None, stride: int, n_rows: int) -> Tensor:
     """Sequence ids of perturbed copies: copy k of a sequence s has k * stride + s, whatever call it is part of.
 
     Args:
         copies: numbers of the N copies.
-        sequence_ids: (B,) int64, below `stride`.
+        sequence_ids: (B,) int64, below `stride`; None for the rows.
         stride: distance between two copies of a sequence.
+        n_rows: number of sequences B.
 
     Returns:
         (N*B,) int64.
@@ -247,7 +254,8 @@ def copy_ids(copies: Sequence[int], sequence_ids: Tensor, stride: int) -> Tensor
             f"{n_copies:,} perturbed copies of sequences with ids below {stride:,} are more than the 2^32 sequences "
             "that shots can be drawn for in one gradient; use a smaller batch, smaller sequence_ids or fewer samples"
         )
-    return (stride * torch.tensor(copies)[:, None] + sequence_ids).flatten()
+    ids = torch.arange(n_rows) if sequence_ids is None else sequence_ids
+    return (stride * torch.tensor(copies)[:, None] + ids).flatten()
 
 
 def copies_at_once(memory_limit: int, bytes_per_copy: int) -> int:
@@ -279,13 +287,12 @@ def row_values(
         Points (N, B, T*A) and the numbers of the copies to values (N, B).
     """
     n_rows, n_steps, n_angles = shape
-    ids = torch.arange(n_rows) if sequence_ids is None else sequence_ids
-    stride = max(ids.tolist(), default=0) + 1
+    stride = n_rows if sequence_ids is None else max(sequence_ids.tolist(), default=0) + 1
 
     def values(points: Tensor, copies: Sequence[int]) -> Tensor:
         n = points.shape[0]
         initial = None if memory is None else memory.repeat(n, 1, 1)
-        drawn = copy_ids(copies, ids, stride) if evaluation.is_sampled else None
+        drawn = copy_ids(copies, sequence_ids, stride, n_rows) if evaluation.is_sampled else None
         outputs = evaluation.run(points.reshape(n * n_rows, n_steps, n_angles), initial, seed, drawn)
         return contract(n, *outputs, grad_probs, grad_memory)
 

@@ -21,8 +21,8 @@ class ParameterShift(Estimator):
     Measurement and reset are fixed linear maps, so the outputs are trigonometric polynomials in the angle of each gate
     occurrence. Every occurrence at every step is shifted by itself: two evaluations for a gate whose generator has two
     eigenvalues, four for a controlled rotation (Anselmetti et al., arXiv:2104.05695, eq. 8). An angle that serves
-    several occurrences gets the sum over them. With shots the estimate is unbiased, and
-    every evaluation draws numbers of its own.
+    several occurrences gets the sum over them. With shots the estimate is unbiased, and every evaluation draws numbers
+    of its own.
 
     Args:
         memory_limit: bytes that the shifted copies of one call may take; more copies are evaluated in several calls.
@@ -60,7 +60,7 @@ class ParameterShift(Estimator):
         at_once = copies_at_once(self.memory_limit, evaluation.bytes_per_copy(n_rows, n_rows * n_steps, angles.dtype))
         for start in range(0, n_steps * n_shifts, at_once):
             copies = range(start, min(n_steps * n_shifts, start + at_once))
-            copy = torch.tensor(copies)
+            copy = torch.arange(copies.start, copies.stop)
             step, shift = copy // n_shifts, copy % n_shifts
             coordinate = step * n_occurrences + unshared.shifted[shift]
             points = point.repeat(len(copy), 1, 1)

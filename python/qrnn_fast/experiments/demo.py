@@ -63,7 +63,7 @@ def plan(
         updates: stops every run after this many updates.
 
     Raises:
-        ValueError: an unknown method, one given twice or none, a number below 1, or noise of another form.
+        ValueError: an unknown method, one given twice or none, a number too small, or noise of another form.
     """
     chosen = GRADIENTS if methods is None else tuple(methods)
     if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(GRADIENTS):
@@ -71,6 +71,8 @@ def plan(
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     of_adjoint, of_others = (5, 1) if seeds is None else (seeds, seeds)
+    if updates is not None and updates < 2:
+        raise ValueError(f"updates must be at least 2, for a loss to fall; got {updates}")
     # Small batches gain next to nothing from a second thread, and on a busy machine its waiting costs them dearly.
     small = Settings(
         dtype="float32",
