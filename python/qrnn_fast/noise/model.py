@@ -33,7 +33,7 @@ class NoiseModel:
 
     def __init__(self) -> None:
         self._channels: dict[_Place, tuple[Kraus, ...]] = {}
-        self._readout: dict[tuple[int, ...] | None, tuple[float, ...]] = {}
+        self._readout: dict[tuple[int, ...] | None, tuple[tuple[float, ...], ...]] = {}
         self._fingerprint: str | None = None  # until the model changes
 
     def add(self, channel: Any, ops: str | Iterable[str], qubits: int | Iterable[int] | None = None) -> NoiseModel:
@@ -143,7 +143,7 @@ class NoiseModel:
                 for kraus in self._channels_of(op.name, op.qubits):
                     _add_channel(noisy, kraus, op.qubits)
         for error in circuit.readout_errors:
-            noisy.readout_error(_square(error.confusion), error.qubits)
+            noisy.readout_error(error.confusion, error.qubits)
         self._add_readout_errors(noisy)
         self._check_that_it_fits(circuit)
         return noisy
@@ -165,7 +165,7 @@ class NoiseModel:
             named.update(where)
             measured = set(where) & set(noisy.readout)
             if measured == set(where):
-                noisy.readout_error(_square(confusion), where)
+                noisy.readout_error(confusion, where)
             elif measured:
                 raise ValueError(
                     f"the noise model reads qubits {where} together, and the circuit measures only {sorted(measured)}"
@@ -173,7 +173,7 @@ class NoiseModel:
         if None in self._readout:
             for qubit in noisy.readout:
                 if qubit not in named:
-                    noisy.readout_error(_square(self._readout[None]), qubit)
+                    noisy.readout_error(self._readout[None], qubit)
 
     def _check_that_it_fits(self, circuit: Circuit) -> None:
         places = {
@@ -245,11 +245,20 @@ def with_noise(circuit: Circuit, noise: NoiseModel | None) -> Circuit:
             f"noise must be a qf.NoiseModel or None, got {type(noise).__name__}; qf.NoiseModel.from_qiskit takes "
             "Qiskit Aer's"
         )
+    _settle(circuit, noise)
+    noisy: Circuit = circuit.remembered["noise", noise.fingerprint]
+    return noisy
+
+
+def _settle(circuit: Circuit, noise: NoiseModel) -> None:
+    """What is done once, for real, while torch.compile traces; the code is valid for this content of both."""
     key = "noise", noise.fingerprint
     if key not in circuit.remembered:
         circuit.remembered[key] = noise.apply(circuit)
-    noisy: Circuit = circuit.remembered[key]
-    return noisy
+
+
+# What torch.compiler.assume_constant_result does; calling that would import the compiler here.
+_settle._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _sizes() -> dict[str, int]:
@@ -271,11 +280,6 @@ def _add_channel(noisy: Circuit, kraus: Kraus, qubits: tuple[int, ...]) -> None:
     else:
         for qubit in qubits:
             noisy.channel(kraus, qubit)
-
-
-def _square(confusion: tuple[float, ...]) -> list[tuple[float, ...]]:
-    n = round(len(confusion) ** 0.5)
-    return [confusion[row * n : (row + 1) * n] for row in range(n)]
 
 
 def _tuple(qubits: int | Iterable[int] | None) -> tuple[int, ...] | None:
