@@ -62,9 +62,9 @@ class NoiseModel:
             if name not in sizes:
                 raise ValueError(f"unknown op {name!r}; noise is for {', '.join(sizes)}")
             if n_channel > sizes[name]:
-                raise ValueError(f"{name} acts on {sizes[name]} qubit, got a channel on {n_channel}")
+                raise ValueError(f"{name} acts on {_count(sizes[name])}, got a channel on {_count(n_channel)}")
             if where is not None and len(where) != sizes[name]:
-                raise ValueError(f"{name} acts on {sizes[name]} qubit(s), got qubits={where}")
+                raise ValueError(f"{name} acts on {_count(sizes[name])}, got qubits={where}")
         for name in names:
             self._channels[name, where] = (*self._channels.get((name, where), ()), kraus)
         self._fingerprint = None
@@ -296,3 +296,7 @@ def _tuple(qubits: int | Iterable[int] | None) -> tuple[int, ...] | None:
 
 def _on(qubits: tuple[int, ...] | None) -> str:
     return "on every qubit" if qubits is None else f"on {qubits[0]}" if len(qubits) == 1 else f"on {qubits}"
+
+
+def _count(n: int) -> str:
+    return "1 qubit" if n == 1 else f"{n} qubits"
