@@ -45,7 +45,7 @@ def run_aer(circuit: Circuit, model: aer.NoiseModel) -> tuple[Tensor, Tensor]:
     Qubits that a step leaves reset are reset in front of the first one, too.
     """
     qc = QuantumCircuit(N)
-    qc.reset([1, 3])
+    qc.reset([q for q in range(N) if q not in circuit.memory])
     for t in range(STEPS):
         for op in circuit.operations:
             if op.name == "measure":

@@ -165,18 +165,22 @@ class Aer:
         n, r = circuit.n_qubits, len(circuit.readout)
         qubits = list(circuit.readout) if direct else list(range(n, n + r))
 
+        measured: set[int] = set()  # in the step that is being built
+
         def save(t: int, qc: Any) -> None:
             qc.save_probabilities(qubits, label=f"step_{t}")
             qc.reset(qubits)
+            measured.clear()
 
         def measure(_: int, op: Operation, qc: Any) -> None:
+            measured.update(op.qubits)
             if not direct:
                 for qubit, bit in zip(op.qubits, op.bits, strict=True):
                     qc.cx(qubit, n + bit)
 
         def reset(_: int, op: Operation, qc: Any) -> None:
             # Measured qubits are reset when their probabilities have been saved.
-            left = [q for q in op.qubits if not direct or q not in circuit.readout]
+            left = [q for q in op.qubits if not direct or q not in measured]
             if left:
                 qc.reset(left)
 
