@@ -52,7 +52,7 @@ def test_many_qubits(n_qubits: int) -> None:
     time = seconds(lambda: qf.sample(circuit, a, SHOTS, backend=qf.backends.Native(threads=1)), rounds=1, warmup=1)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
     print(
-        f"\n{n_qubits} qubits: {time / SHOTS / 20 * 1e6:.2f} us per shot and step; {cost.bytes / 1e6:.2f} MB of states a "
-        f"thread told beforehand, {grown:.1f} MB more than before at the peak"
+        f"\n{n_qubits} qubits: {time / SHOTS / 20 * 1e6:.2f} us per shot and step; {cost.bytes / 1e6:.2f} MB of states "
+        f"a thread told beforehand, {grown:.1f} MB more than before at the peak"
     )
     assert grown * 1e6 < cost.bytes + 64e6

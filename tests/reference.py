@@ -108,6 +108,15 @@ class Register:
         self._apply(matrix, [self.row(q) for q in qubits])
         self._apply(matrix.conj(), [self.column(q) for q in qubits])
 
+    def channel(self, kraus: list[Tensor], qubits: tuple[int, ...]) -> None:
+        """The sum of K rho K^dagger; the first qubit is the low bit of a row or column of K."""
+        before, total = self.state, torch.zeros_like(self.state)
+        for matrix in kraus:
+            self.state = before
+            self.gate(matrix, qubits[::-1])
+            total = total + self.state
+        self.state = total
+
     def measure(self, qubit: int, bit: int) -> None:
         branches = []
         for value in (0, 1):
@@ -145,6 +154,22 @@ class Register:
         return state.permute(axes).reshape(2**m, 2**m)
 
 
+def told(circuit: Circuit, probabilities: Tensor) -> Tensor:
+    """Probabilities of what a reading device with the circuit's readout errors tells, outcome by outcome."""
+    for error in circuit.readout_errors:
+        bits = [circuit.readout.index(q) for q in error.qubits]
+        n = 2 ** len(bits)
+        rest = ~sum(1 << bit for bit in bits)
+        new = [torch.zeros((), dtype=torch.float64) for _ in probabilities]
+        for outcome, p in enumerate(probabilities):
+            true = sum((outcome >> bit & 1) << k for k, bit in enumerate(bits))
+            for other in range(n):
+                observed = (outcome & rest) | sum((other >> k & 1) << bit for k, bit in enumerate(bits))
+                new[observed] = new[observed] + error.confusion[other][true] * p
+        probabilities = torch.stack(new)
+    return probabilities
+
+
 def evolve_sequence(circuit: Circuit, angles: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities (T, 2^r) and final memory (2^m, 2^m) of one sequence (T, A) that starts from rho."""
     outputs = []
@@ -159,13 +184,15 @@ def evolve_sequence(circuit: Circuit, angles: Tensor, rho: Tensor) -> tuple[Tens
             elif op.name == "reset":
                 for qubit in op.qubits:
                     register.reset(qubit)
+            elif op.name == "channel":
+                register.channel([torch.tensor(k, dtype=C) for k in op.kraus], op.qubits)
             else:
                 values = [
                     x.offset + x.scale * a[x.slot] if isinstance(x, Angle) else torch.tensor(x, dtype=torch.float64)
                     for x in op.angles
                 ]
                 register.gate(unitary(op.name, values), op.qubits)
-        outputs.append(register.probabilities())
+        outputs.append(told(circuit, register.probabilities()))
         rho = register.memory(memory)
     empty = torch.zeros((0, 2**r), dtype=torch.float64)
     return torch.stack(outputs) if outputs else empty, rho

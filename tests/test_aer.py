@@ -60,6 +60,11 @@ def test_random_circuits_exactly(circuit: Circuit, seed: int) -> None:
     compare(circuit, angles, random_memory(1, circuit, seed))
 
 
+def test_a_reset_in_front_of_the_measurement() -> None:
+    """Only a reset behind it has to wait until the outcome's probabilities are saved."""
+    compare(Circuit(1).x(0).reset(0).measure(0).reset(0), torch.zeros(1, 2, 0, dtype=torch.float64), None)
+
+
 def test_samples(generator: torch.Generator) -> None:
     """Chi-square over the outcomes of every step and sequence, all seeds fixed.
 

@@ -2,12 +2,13 @@
 
 import torch  # noqa: F401  before the extension, which uses the OpenMP library that torch has loaded
 
-from qrnn_fast import backends, cells
+from qrnn_fast import backends, cells, noise
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import FDSA, SPSA, Adjoint, ParameterShift
 from qrnn_fast.evolve import evolve
 from qrnn_fast.memory import check_memory
 from qrnn_fast.nn import QRNN
+from qrnn_fast.noise import NoiseModel
 from qrnn_fast.sampling import sample
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "Adjoint",
     "Angle",
     "Circuit",
+    "NoiseModel",
     "ParameterShift",
     "backends",
     "cells",
     "check_memory",
     "evolve",
+    "noise",
     "sample",
 ]

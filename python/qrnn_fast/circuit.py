@@ -70,7 +70,7 @@ class ReadoutError(NamedTuple):
     """What a reading device makes of measured qubits."""
 
     qubits: tuple[int, ...]
-    confusion: tuple[float, ...]  # [2^k * told + true]: conditional probability; bit j of both is qubits[j]
+    confusion: tuple[tuple[float, ...], ...]  # [told][true]: conditional probability; bit j of both is qubits[j]
 
 
 class Circuit(GateMethods):
@@ -130,7 +130,10 @@ class Circuit(GateMethods):
     @property
     def readout_errors(self) -> list[ReadoutError]:
         """What `readout_error` has added, in that order."""
-        return [ReadoutError(qubits, tuple(confusion)) for qubits, confusion in self._core.readout_errors]
+        return [
+            ReadoutError(qubits, tuple(zip(*[iter(confusion)] * 2 ** len(qubits), strict=True)))
+            for qubits, confusion in self._core.readout_errors
+        ]
 
     @property
     def is_noisy(self) -> bool:
@@ -229,8 +232,8 @@ class Circuit(GateMethods):
         data = {"n_qubits": self.n_qubits, "n_angles": self.n_angles, "operations": ops}
         if numbers:
             data["channels"] = [[[[[z.real, z.imag] for z in row] for row in k] for k in kraus] for kraus in numbers]
-        if self.readout_errors:
-            data["readout_errors"] = [[list(e.qubits), list(e.confusion)] for e in self.readout_errors]
+        if self._core.readout_errors:
+            data["readout_errors"] = [[list(qubits), confusion] for qubits, confusion in self._core.readout_errors]
         return data
 
     @classmethod

@@ -11,6 +11,7 @@ from qrnn_fast import operators
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.estimators import Adjoint, Estimator, Evaluation, resolve
+from qrnn_fast.noise.model import NoiseModel, with_noise
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
@@ -22,7 +23,7 @@ def evolve(
     *,
     gradient: str | Estimator = "adjoint",
     shots: int | None = None,
-    noise: None = None,
+    noise: NoiseModel | None = None,
     generator: torch.Generator | None = None,
     backend: str | Backend = "auto",
     sequence_ids: Tensor | None = None,
@@ -41,7 +42,7 @@ def evolve(
             Hermitian and of trace 1; whether it is positive is for `check_memory` to tell.
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" (the last two over angles) or an estimator object.
         shots: number of samples per sequence, for backends that sample; None for exact probabilities.
-        noise: no backend takes noise; must be None.
+        noise: of the circuit: what runs is `noise.apply(circuit)`. None for none.
         generator: source of the seed where something is drawn; None for torch's default generator.
         backend: "auto" or "native" (the compiled engines), or a backend object, such as `qf.backends.Aer()`.
         sequence_ids: with shots, (B,) int64, 0 <= id < 2^32, or without dimensions where `angles` is (T, A): what a
@@ -53,12 +54,12 @@ def evolve(
 
     Raises:
         ValueError: a wrong shape or device, a memory that is no density matrix, an unknown gradient or backend, shots
-            or noise where the backend has none, ids without shots, or a gradient that the estimator cannot give.
+            where the backend has none, noise that does not fit the circuit, ids without shots, or a gradient that the
+            estimator cannot give.
         TypeError: a wrong dtype or type of an argument.
     """
     check_tensors(circuit, angles, memory)
-    if noise is not None:
-        raise ValueError(f"noise must be None, got {noise!r}: no backend of this version takes noise")
+    circuit = with_noise(circuit, noise)
     check_shots(shots)
     call = _call(circuit, gradient, shots, backend)
     if sequence_ids is not None:

@@ -17,6 +17,7 @@ from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import Estimator, Evaluation, Perturbation, resolve
 from qrnn_fast.evolve import check_shots, draw_seed, evolve, fork, resolve_backend
+from qrnn_fast.noise.model import NoiseModel, with_noise
 from qrnn_fast.packing import Packing
 from qrnn_fast.weights import encode, over_weights
 
@@ -45,6 +46,7 @@ class QRNN(nn.Module):
         shots: number of samples per sequence, for backends that sample; None for exact probabilities. With shots, every
             forward pass draws a seed, and what a sequence draws is decided by that seed and its number in the batch.
             The adjoint refuses them where a gradient is wanted.
+        noise: of the circuit, a `qf.NoiseModel`; None for none. A copy is kept.
         output: "probabilities" (2^r features, bit i of the index being qubit `circuit.readout[i]`) or "z" (r features,
             the expectations of Z of the readout qubits: +1 for |0>, -1 for |1>).
         backend: "auto" or "native", or a backend object such as `qf.backends.Aer()`.
@@ -71,6 +73,7 @@ class QRNN(nn.Module):
         batch_first: bool = False,
         gradient: str | Estimator = "adjoint",
         shots: int | None = None,
+        noise: NoiseModel | None = None,
         output: Output = "probabilities",
         backend: str | Backend = "auto",
         generator: torch.Generator | None = None,
@@ -107,6 +110,8 @@ class QRNN(nn.Module):
         self.batch_first = batch_first
         self.gradient = gradient
         self.shots = shots
+        self.noise = copy.deepcopy(noise)
+        with_noise(self.circuit, self.noise)  # raises where they do not fit
         self.output = output
         self.backend = backend
         self.generator = generator
@@ -236,7 +241,8 @@ class QRNN(nn.Module):
                 "input.to(...) or model.to(...), to float32 or float64"
             )
         estimator = resolve(self.gradient, "weights")
-        evaluation = Evaluation(self.circuit, resolve_backend(self.backend), self.shots)
+        circuit = with_noise(self.circuit, self.noise)
+        evaluation = Evaluation(circuit, resolve_backend(self.backend), self.shots)
         if isinstance(estimator, Perturbation) and estimator.over_weights:
             probs, final = over_weights(self.encoder, x, initial, packing, evaluation, estimator, self.generator)
         else:
@@ -245,7 +251,7 @@ class QRNN(nn.Module):
 
             def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
                 return evolve(
-                    self.circuit,
+                    circuit,
                     angles,
                     memory,
                     gradient=estimator,
@@ -265,6 +271,8 @@ class QRNN(nn.Module):
         parts = [f"{self.input_size}, {self.circuit!r}", f"output={self.output!r}", f"gradient={self.gradient!r}"]
         if self.shots is not None:
             parts.append(f"shots={self.shots}")
+        if self.noise is not None:
+            parts.append(f"noise={self.noise!r}")
         if self.backend != "auto":
             parts.append(f"backend={self.backend!r}")
         if self.batch_first:

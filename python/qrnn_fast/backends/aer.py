@@ -12,6 +12,7 @@ from torch import Tensor
 
 from qrnn_fast.circuit import Circuit, Operation
 from qrnn_fast.qiskit_io import SequenceParameters, build
+from qrnn_fast.readout import confuse, confuse_counts, confusions
 
 # Aer's own distance between the seeds of a job's circuits.
 _SEED_STEP = 2113
@@ -28,14 +29,15 @@ class Aer:
 
     Without shots it is exact: a density matrix of all qubits, each step's probabilities saved before the readout qubits
     are reset. With shots it samples: a circuit with one classical register per step, the frequencies of each step's
-    outcomes being the result. Transpiled circuits are kept, one for each circuit, length and way.
+    outcomes being the result. The circuit's channels run as Kraus instructions, its readout errors act on Aer's
+    probabilities or counts. Transpiled circuits are kept, one for each circuit, length and way.
 
     Args:
         shots: samples per sequence, unless `evolve` or the layer asks for another number; None for exact results.
         method: Aer's simulation method for shots; exact results take "density_matrix".
         device: "CPU", or "GPU" where Aer was built for it.
         precision: "double" or "single".
-        noise_model: a qiskit_aer NoiseModel or None.
+        noise_model: a qiskit_aer NoiseModel or None: noise that Aer adds by itself, besides the circuit's own.
         max_parallel_threads: 0 for all cores.
     """
 
@@ -131,7 +133,8 @@ class Aer:
             finals = torch.stack([torch.from_numpy(result.data(b)["memory"].data.copy()) for b in range(n_rows)])
         else:
             finals = torch.ones(n_rows, 1, 1)
-        return torch.tensor(np.array(probs)).to(angles.dtype), finals.to(dtype)
+        told = confuse(torch.tensor(np.array(probs)), confusions(circuit))
+        return told.to(angles.dtype), finals.to(dtype)
 
     @staticmethod
     def _start(circuit: Circuit, prepared: Any, memory: Tensor | None) -> Any:
@@ -162,18 +165,22 @@ class Aer:
         n, r = circuit.n_qubits, len(circuit.readout)
         qubits = list(circuit.readout) if direct else list(range(n, n + r))
 
+        measured: set[int] = set()  # in the step that is being built
+
         def save(t: int, qc: Any) -> None:
             qc.save_probabilities(qubits, label=f"step_{t}")
             qc.reset(qubits)
+            measured.clear()
 
         def measure(_: int, op: Operation, qc: Any) -> None:
+            measured.update(op.qubits)
             if not direct:
                 for qubit, bit in zip(op.qubits, op.bits, strict=True):
                     qc.cx(qubit, n + bit)
 
         def reset(_: int, op: Operation, qc: Any) -> None:
             # Measured qubits are reset when their probabilities have been saved.
-            left = [q for q in op.qubits if not direct or q not in circuit.readout]
+            left = [q for q in op.qubits if not direct or q not in measured]
             if left:
                 qc.reset(left)
 
@@ -193,9 +200,9 @@ class Aer:
 
     def _sample(self, circuit: Circuit, angles: Tensor, shots: int, seed: int, sequence_ids: Tensor | None) -> Tensor:
         n_rows, n_steps = angles.shape[:2]
-        frequencies = torch.zeros(n_rows, n_steps, 2 ** len(circuit.readout), dtype=torch.float64)
+        counts = np.zeros((n_rows, n_steps, 2 ** len(circuit.readout)), dtype=np.int64)
         if n_steps == 0 or n_rows == 0:
-            return frequencies.to(angles.dtype)
+            return torch.from_numpy(counts).to(angles.dtype)
         prepared = self._prepare(circuit, n_steps, exact=False)
         ids = range(n_rows) if sequence_ids is None else sequence_ids.tolist()
         seeds = [seed % 2**62 + _SEED_STEP * i for i in ids]  # below Aer's limit of 2^63
@@ -210,8 +217,10 @@ class Aer:
                 # A key holds the registers from the last step to the first, each from its highest bit to its lowest.
                 for key, count in result.get_counts(i).items():
                     for t, bits in enumerate(reversed(key.split(" "))):
-                        frequencies[b, t, int(bits, 2)] += count
-        return (frequencies / shots).to(angles.dtype)
+                        counts[b, t, int(bits, 2)] += count
+        errors = confusions(circuit)
+        told = [confuse_counts(rows, errors, np.random.default_rng(s)) for rows, s in zip(counts, seeds, strict=True)]
+        return torch.from_numpy(np.stack(told) / shots).to(angles.dtype)
 
     # ---- both
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.memory import eigenstates
+from qrnn_fast.readout import Confusion, confuse, confusions
 
 ENGINES = ("auto", "pauli", "factor")
 SAMPLINGS = ("trajectories", "marginal")
@@ -94,7 +95,7 @@ class Native:
             return torch.from_numpy(frequencies), _memory(final)
         compiled = _compile(circuit.to_string(), self.engine)
         probs, final = _core.forward(compiled.plan, _array(angles), _pairs(memory), self._n_threads())
-        told = _confused(torch.from_numpy(probs), compiled.confusions)
+        told = confuse(torch.from_numpy(probs), compiled.confusions)
         if shots is not None:
             ids = _ids(sequence_ids, len(angles))
             told = torch.from_numpy(
@@ -153,7 +154,7 @@ class Native:
             compiled.plan,
             _array(angles),
             _pairs(memory),
-            _array(_confused(grad_probs, compiled.confusions, transposed=True)),
+            _array(confuse(grad_probs, compiled.confusions, transposed=True)),
             _pairs(grad_memory),
             self._n_threads(),
         )
@@ -164,41 +165,19 @@ class Native:
 
 
 class _Compiled(NamedTuple):
-    """A circuit's plan, and for each readout error its outcome bits and confusion matrix (2^k, 2^k) float64."""
-
     plan: _core.Plan
-    confusions: list[tuple[tuple[int, ...], Tensor]]
+    confusions: list[Confusion]
 
 
 @lru_cache(maxsize=128)
 def _compile(text: str, engine: str) -> _Compiled:
     circuit = Circuit.from_string(text)
-    confusions = [
-        (
-            tuple(circuit.readout.index(q) for q in error.qubits),
-            torch.tensor(error.confusion, dtype=torch.float64).view(2 ** len(error.qubits), -1),
-        )
-        for error in circuit.readout_errors
-    ]
-    return _Compiled(_core.Plan(circuit._core, engine), confusions)
+    return _Compiled(_core.Plan(circuit._core, engine), confusions(circuit))
 
 
 @lru_cache(maxsize=128)
 def _compile_sampling(text: str) -> _core.TrajectoryPlan:
     return _core.TrajectoryPlan(Circuit.from_string(text)._core)
-
-
-def _confused(probs: Tensor, confusions: list[tuple[tuple[int, ...], Tensor]], transposed: bool = False) -> Tensor:
-    """Probabilities (B, T, 2^r) of what is told, for those of what is true; or the transpose of that map."""
-    n_bits = probs.shape[-1].bit_length() - 1
-    for bits, confusion in confusions:
-        matrix = (confusion.T if transposed else confusion).to(probs.dtype)
-        # The highest bit comes first, of the outcome as well as of the matrix' index.
-        axes, last = [2 + n_bits - 1 - bit for bit in reversed(bits)], [*range(-len(bits), 0)]
-        split = probs.reshape(*probs.shape[:2], *(2,) * n_bits).movedim(axes, last)
-        mixed = (split.reshape(-1, len(matrix)) @ matrix.T).view(split.shape)
-        probs = mixed.movedim(last, axes).reshape(probs.shape)
-    return probs
 
 
 def _initial(memory: Tensor | None) -> tuple[Any, Any]:

@@ -101,7 +101,7 @@ def _unshare(text: str) -> _Unshared:
             angles.append(angle)
         unshared.add(operation, angles)
     for error in circuit.readout_errors:
-        unshared.readout_error(torch.tensor(error.confusion).view(2 ** len(error.qubits), -1), error.qubits)
+        unshared.readout_error(error.confusion, error.qubits)
     return _Unshared(
         unshared,
         torch.tensor([angle.slot for angle in shared], dtype=torch.int64),
