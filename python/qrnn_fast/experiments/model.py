@@ -65,7 +65,6 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
     elif gradient == "fdsa":
         gradient = FDSA(c=settings.perturbation, wrt="weights")
     circuit = make_circuit(settings)
-    noise = {} if settings.noise is None else {"noise": make_noise(settings.noise)}
     # Samples have no derivative: the adjoint's are drawn where it is measured.
     trains_exactly = gradient == "adjoint"
     with torch.random.fork_rng(devices=[]):
@@ -76,9 +75,9 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
             batch_first=True,
             gradient=gradient,
             shots=None if trains_exactly else settings.shots,
+            noise=None if settings.noise is None else make_noise(settings.noise),
             generator=directions,
             dtype=DTYPES[settings.dtype],
-            **noise,
         )
         return Forecaster(layer, 2 ** len(circuit.readout), n_targets, settings.shots if trains_exactly else None)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from qrnn_fast import _core
+from qrnn_fast import _core, noise
 
 CHANNELS = ("depolarizing", "amplitude_damping", "phase_damping", "bit_flip")
 GRAMMAR = (
@@ -37,20 +36,19 @@ def parse(text: str) -> list[Term]:
     return [_term(part.strip()) for part in text.split(",")]
 
 
-def make_noise(text: str) -> Any:
+def make_noise(text: str) -> noise.NoiseModel:
     """The NoiseModel that a text describes.
 
     Raises:
         ValueError: as of `parse`, or what the channels refuse.
     """
-    noise = importlib.import_module("qrnn_fast.noise")
     n_qubits = {op.name: op.n_qubits for op in _core.op_table()}
     model = noise.NoiseModel()
     for gate, channel, values in parse(text):
         if gate is None:
             model.add_readout_error(values)
         elif channel == "depolarizing":
-            model.add(noise.depolarizing(*values, n_qubits[gate]), gate)
+            model.add(noise.depolarizing(values[0], n_qubits[gate]), gate)
         else:
             model.add(getattr(noise, channel)(*values), gate)
     return model
