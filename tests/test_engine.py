@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -300,18 +301,23 @@ def test_nothing_measured_is_refused() -> None:
         _core.Plan(Circuit(2).h(0)._core)
 
 
-def test_interrupt_stops_a_long_call() -> None:
-    script = """
-import torch, numpy as np
-from qrnn_fast import _core, cells
-plan = _core.Plan(cells.crx_chain(8)._core)
-angles = np.zeros((64, 200000, 55), np.float32)
+@pytest.mark.parametrize("shots", [None, 2000])
+def test_interrupt_stops_a_long_call(shots: int | None) -> None:
+    script = f"""
+import torch
+import qrnn_fast as qf
+circuit = qf.cells.crx_chain(8)
+angles = torch.zeros(32, 200000, 55)
 print("ready", flush=True)
-_core.forward(plan, angles, None, 1)
+qf.backends.Native(threads=1).run(circuit, angles, None, shots={shots})
 print("finished", flush=True)
 """
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

@@ -215,7 +215,7 @@ RHO = density(factor(C, 2))
         (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.FDSA()}),
         (ValueError, "at least 1", {"shots": 0}),
         (TypeError, "integer", {"shots": 10.0}),
-        (ValueError, "noise", {"noise": object()}),
+        (TypeError, "noise", {"noise": object()}),
         (ValueError, "'auto', 'native'", {"backend": "cuda"}),
         (TypeError, "backend object", {"backend": 3}),
         (TypeError, "torch.Generator", {"generator": 3, "gradient": "spsa", "angles": A.clone().requires_grad_()}),
