@@ -42,7 +42,7 @@ format: .venv/package
 	$(BIN)/clang-format -i $(CXX_SOURCES)
 
 bench: .venv/package
-	$(BIN)/python -m pytest bench --benchmark-only
+	$(BIN)/python -m pytest bench -s --benchmark-columns=median,iqr,rounds
 
 scaling: .venv/package
 	$(BIN)/python bench/scaling.py --out bench/results/scaling.json

@@ -237,13 +237,22 @@ void draw_many(const TrajectoryElement& e, const Real* table, const VectorOf<Rea
         const V threshold = u[v * u_stride] * total[v];
         branch[v] = BitsOf<Real>{};
         for (int j = 0; j + 1 < e.n_branches; ++j) branch[v] -= threshold >= cumulative[j];
-        V p = cumulative[0];
-        for (int j = 1; j < e.n_branches; ++j) p = branch[v] == j ? cumulative[j] - cumulative[j - 1] : p;
+        // Noise is rare: mostly, all lanes have drawn the same.
+        const auto first = branch[v][0];
+        bool same = true;
+        for (int l = 1; l < Lanes<Real>::n; ++l) same = same && branch[v][l] == first;
+        V p;
+        for (int l = 0; l < Lanes<Real>::n; ++l) {
+            const auto j = branch[v][l];
+            p[l] = cumulative[j][l] - (j > 0 ? cumulative[j - 1][l] : Real(0));
+        }
         const V scale = e.normalises ? inverse_root<Real>(p) : V{} + Real(1);
         for (int k = 0; k < e.n_coefficients; ++k) {
-            V chosen = splat<Real>(kraus[k]);
-            for (int j = 1; j < e.n_branches; ++j)
-                chosen = branch[v] == j ? splat<Real>(kraus[j * e.n_coefficients + k]) : chosen;
+            V chosen;
+            if (same)
+                chosen = splat<Real>(kraus[first * e.n_coefficients + k]);
+            else
+                for (int l = 0; l < Lanes<Real>::n; ++l) chosen[l] = kraus[branch[v][l] * e.n_coefficients + k];
             coefficients[k] = chosen * scale;
         }
     }
