@@ -55,15 +55,6 @@ class Flipped:
     def __init__(self, *, flip: bool) -> None:
         self.flip = flip
 
-    def run(
-        self,
-        c: qf.Circuit,
-        a: Tensor,
-        memory: Tensor | None,
-        *,
-        shots: int | None,
-        seed: int,
-        sequence_ids: Tensor | None,
-    ):
+    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, **_: object):
         probs, final = qf.backends.Native().run(c, a, memory)
         return (probs.flip(-1).contiguous() if self.flip else probs), final

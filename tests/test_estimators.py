@@ -25,16 +25,7 @@ class Recorder:
     def __init__(self) -> None:
         self.angles: list[Tensor] = []
 
-    def run(
-        self,
-        c: qf.Circuit,
-        a: Tensor,
-        memory: Tensor | None,
-        *,
-        shots: int | None,
-        seed: int,
-        sequence_ids: Tensor | None,
-    ):
+    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, **_: object):
         self.angles.append(a.clone())
         return qf.backends.Native().run(c, a, memory)
 

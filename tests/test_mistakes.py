@@ -217,16 +217,7 @@ def test_failed_runs_raise(method: object, fails_at: int) -> None:
 class Silent(Backend):
     """Answers with nothing, as an interrupted job might."""
 
-    def run(
-        self,
-        c: qf.Circuit,
-        a: Tensor,
-        memory: Tensor | None,
-        *,
-        shots: int | None,
-        seed: int,
-        sequence_ids: Tensor | None,
-    ):
+    def run(self, c: qf.Circuit, a: Tensor, memory: Tensor | None, **_: object):
         return a.new_zeros(0, a.shape[1], 4), None
 
 

@@ -38,7 +38,24 @@ inline bool is_float32(const pybind11::array& angles) {
                                pybind11::str(angles.dtype()).cast<std::string>());
 }
 
-// Ctrl-C is noticed between slices; polled with the GIL, outside of any parallel region.
+struct Shapes {
+    pybind11::ssize_t n_sequences, n_steps, n_angles, n_outcomes, dim;
+    std::vector<pybind11::ssize_t> angles() const { return {n_sequences, n_steps, n_angles}; }
+    std::vector<pybind11::ssize_t> probabilities() const { return {n_sequences, n_steps, n_outcomes}; }
+    std::vector<pybind11::ssize_t> memory() const { return {n_sequences, dim, dim, 2}; }
+};
+
+template <class AnyPlan>
+Shapes shapes_of(const AnyPlan& plan, const pybind11::array& angles, int threads) {
+    if (angles.ndim() != 3 || angles.shape(2) != plan.n_angles())
+        throw pybind11::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " +
+                                    shape_text(shape_of(angles)));
+    if (threads < 1) throw pybind11::value_error("threads must be at least 1, got " + std::to_string(threads));
+    return {angles.shape(0), angles.shape(1), plan.n_angles(), pybind11::ssize_t{1} << plan.n_outcome(),
+            pybind11::ssize_t{1} << plan.n_memory()};
+}
+
+// Ctrl-C is noticed between slices of the work: asked for on the calling thread, with the GIL.
 inline void poll_signals() {
     pybind11::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();

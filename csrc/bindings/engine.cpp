@@ -41,22 +41,6 @@ void check_density(const Real* memory, std::int64_t n, std::int64_t dim) {
     }
 }
 
-struct Shapes {
-    py::ssize_t n_sequences, n_steps, n_angles, n_outcomes, dim;
-    std::vector<py::ssize_t> angles() const { return {n_sequences, n_steps, n_angles}; }
-    std::vector<py::ssize_t> probabilities() const { return {n_sequences, n_steps, n_outcomes}; }
-    std::vector<py::ssize_t> memory() const { return {n_sequences, dim, dim, 2}; }
-};
-
-Shapes shapes_of(const Plan& plan, const py::array& angles, int threads) {
-    if (angles.ndim() != 3 || angles.shape(2) != plan.n_angles())
-        throw py::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " +
-                              shape_text(shape_of(angles)));
-    if (threads < 1) throw py::value_error("threads must be at least 1, got " + std::to_string(threads));
-    return {angles.shape(0), angles.shape(1), plan.n_angles(), py::ssize_t{1} << plan.n_outcome(),
-            py::ssize_t{1} << plan.n_memory()};
-}
-
 template <class Real>
 py::tuple forward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {
     const Shapes shapes = shapes_of(plan, angles, threads);

@@ -35,18 +35,16 @@ template <class Real>
 py::object sample(const TrajectoryPlan& plan, const py::array& angles, const std::optional<py::array>& initial,
                   const std::optional<py::array>& initial_weights, const Ids& ids, std::uint64_t seed, int shots,
                   int threads, bool averages) {
-    if (angles.ndim() != 3 || angles.shape(2) != plan.n_angles())
-        throw py::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " +
-                              shape_text(shape_of(angles)));
-    const py::ssize_t n = angles.shape(0), n_steps = angles.shape(1), dim = py::ssize_t{1} << plan.n_memory();
+    const Shapes shapes = shapes_of(plan, angles, threads);
+    const py::ssize_t n = shapes.n_sequences, n_steps = shapes.n_steps;
     check_ids(ids, n);
     SampledBatch<Real> batch{};
     batch.n_sequences = n;
     batch.n_steps = n_steps;
-    batch.angles = checked<Real>(angles, "angles", shape_of(angles));
+    batch.angles = checked<Real>(angles, "angles", shapes.angles());
     if (initial) {
         const py::ssize_t k = initial->ndim() == 4 ? initial->shape(1) : 0;
-        batch.initial = checked<Real>(*initial, "initial", {n, k, dim, 2});
+        batch.initial = checked<Real>(*initial, "initial", {n, k, shapes.dim, 2});
         batch.initial_weights = checked<double>(*initial_weights, "initial_weights", {n, k});
         batch.n_initial = static_cast<int>(k);
     }
@@ -55,9 +53,8 @@ py::object sample(const TrajectoryPlan& plan, const py::array& angles, const std
     batch.shots = shots;
     Samples<Real> out{};
     const py::object outcomes = array_of(!averages, {n, shots, n_steps}, out.outcomes);
-    const py::object frequencies =
-        array_of(averages, {n, n_steps, py::ssize_t{1} << plan.n_outcome()}, out.frequencies);
-    const py::object memory = array_of(averages, {n, dim, dim, 2}, out.memory);
+    const py::object frequencies = array_of(averages, shapes.probabilities(), out.frequencies);
+    const py::object memory = array_of(averages, shapes.memory(), out.memory);
     {
         py::gil_scoped_release release;
         run_sampling(plan, batch, threads, out, poll_signals);

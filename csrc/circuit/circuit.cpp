@@ -127,6 +127,10 @@ void Circuit::add_readout_error(const std::vector<int>& qubits, std::vector<doub
     readout_errors_.push_back(std::move(error));
 }
 
+void Circuit::check_measured() const {
+    if (readout_.empty()) refuse("the circuit measures nothing; call measure([...]) on at least one qubit");
+}
+
 std::vector<int> Circuit::memory() const {
     std::vector<bool> carried(n_qubits_, true);
     for (const Operation& op : operations_)

@@ -66,6 +66,9 @@ class Circuit {
 
     const std::vector<ReadoutError>& readout_errors() const { return readout_errors_; }
 
+    // Throws std::invalid_argument where nothing is measured.
+    void check_measured() const;
+
     // The qubits carried over the step, ascending: all whose last op is not a reset.
     std::vector<int> memory() const;
 

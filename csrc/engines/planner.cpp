@@ -54,8 +54,7 @@ EngineCost factor_cost(const FactorPlan& plan) {
 std::string engine_name(Engine engine) { return engine == Engine::pauli ? "pauli" : "factor"; }
 
 Plan::Plan(const Circuit& circuit, std::optional<Engine> wish) {
-    if (circuit.readout().empty())
-        throw std::invalid_argument("the circuit measures nothing; call measure([...]) on at least one qubit");
+    circuit.check_measured();
     const bool is_noisy = std::any_of(circuit.operations().begin(), circuit.operations().end(),
                                       [](const Operation& op) { return op.channel != nullptr; });
     if (is_noisy && wish == Engine::factor)

@@ -135,11 +135,6 @@ class Circuit(GateMethods):
             for qubits, confusion in self._core.readout_errors
         ]
 
-    @property
-    def is_noisy(self) -> bool:
-        """Whether the circuit has channels or readout errors."""
-        return any(op.name == "channel" for op in self.operations) or bool(self.readout_errors)
-
     def angle(self) -> Angle:
         """A new angle slot; hand it to one gate or to several."""
         self._changed()

@@ -105,7 +105,7 @@ class Merging {
     Merging(const std::vector<WireGate>& gates, int n_wires, int n_memory) : n_wires_(n_wires), n_memory_(n_memory) {
         std::vector<int> last(n_wires, -1);  // by wire: the last block on it
         for (const WireGate& gate : gates) {
-            UnitaryBlock block{gate.wires, {}, {gate}, gate_entries(gate)};
+            UnitaryBlock block{gate.wires, {gate}, gate_entries(gate)};
             const int before = last[gate.wires[0]];
             const bool same =
                 before >= 0 && blocks_[before].wires.size() == gate.wires.size() &&
@@ -206,11 +206,7 @@ class Merging {
             }
             UnitaryBlock block = std::move(waiting[chosen]);
             waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(chosen));
-            for (int w : block.wires)
-                if (!active[w]) {
-                    active[w] = 1;
-                    block.new_wires.push_back(w);
-                }
+            for (int w : block.wires) active[w] = 1;
             order.push_back(std::move(block));
         }
         return order;
@@ -251,31 +247,22 @@ std::vector<BlockPart> block_parts(const UnitaryBlock& block, const std::vector<
             }
         if (members.size() == 1 && block.at(start, start) == Entry::one) continue;
         std::sort(members.begin(), members.end());
-        parts.push_back({BlockPart::Kind::general, {}, members});
+        parts.push_back({FactorPass::general, {}, members});
     }
     const bool odd = std::any_of(parts.begin(), parts.end(), [](const BlockPart& p) { return p.out.size() == 3; });
     if (odd) {  // no kernel is made for it
-        parts.assign(1, {BlockPart::Kind::general, {}, {0, 1, 2, 3}});
+        parts.assign(1, {FactorPass::general, {}, {0, 1, 2, 3}});
     }
     for (BlockPart& part : parts) {
-        bool real = true, cross = part.out.size() == 2;
         for (int k : part.out)
             if (!(k & new_bits)) part.in.push_back(k);
-        for (int row : part.out)
-            for (int col : part.in) {
-                const Entry e = block.at(row, col);
-                const bool is_real = e == Entry::zero || e == Entry::real || e == Entry::one;
-                real = real && is_real;
-                cross = cross && (row == col ? is_real : e == Entry::zero || e == Entry::imaginary);
-            }
-        if (part.in.size() != part.out.size() || part.out.size() == 1) continue;
-        part.kind = real ? BlockPart::Kind::real : cross ? BlockPart::Kind::cross : BlockPart::Kind::general;
+        part.kind = part_kind(part, [&](int row, int col) { return block.at(row, col); });
     }
     return parts;
 }
 
 double multiply_adds(const BlockPart& part) {
-    const double per_entry = part.kind == BlockPart::Kind::general ? 4 : 2;
+    const double per_entry = part.kind == FactorPass::general ? 4 : 2;
     return per_entry * static_cast<double>(part.in.size() * part.out.size());
 }
 

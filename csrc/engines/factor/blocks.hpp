@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engines/factor/gates.hpp"
+#include "engines/factor/program.hpp"
 
 namespace qrnn {
 
@@ -22,7 +23,6 @@ Entries gate_entries(const WireGate& gate);
 
 struct UnitaryBlock {
     std::vector<int> wires;       // one or two; local index bit j is wires[j]
-    std::vector<int> new_wires;   // those of them that are |0> before
     std::vector<WireGate> gates;  // in the order in which they act
     Entries entries;
 
@@ -33,10 +33,25 @@ struct UnitaryBlock {
 
 // A part of a block that is applied by itself: the submatrix of the local indices `in` and `out`.
 struct BlockPart {
-    enum class Kind { general, real, cross };  // cross: 2 x 2, the diagonal real, the rest imaginary
-    Kind kind;
+    FactorPass::Kind kind;  // cross: 2 x 2, the diagonal real, the rest imaginary
     std::vector<int> in, out;
 };
+
+// The kind of a part of which entry(row, column) is known.
+template <class F>
+FactorPass::Kind part_kind(const BlockPart& part, F entry) {
+    const size_t n = part.in.size();
+    if (n != part.out.size() || n == 1) return FactorPass::general;
+    bool real = true, cross = n == 2;
+    for (size_t r = 0; r < n; ++r)
+        for (size_t c = 0; c < n; ++c) {
+            const Entry e = entry(part.out[r], part.in[c]);
+            const bool is_real = e == Entry::zero || e == Entry::real || e == Entry::one;
+            real = real && is_real;
+            cross = cross && (r == c ? is_real : e == Entry::zero || e == Entry::imaginary);
+        }
+    return real ? FactorPass::real : cross ? FactorPass::cross : FactorPass::general;
+}
 
 // The parts that a block falls into; entries that are known to be 1 need none. `is_new`, by local wire: it is |0>.
 std::vector<BlockPart> block_parts(const UnitaryBlock& block, const std::vector<char>& is_new);

@@ -8,8 +8,6 @@
 namespace qrnn {
 namespace {
 
-std::int32_t count(size_t n) { return static_cast<std::int32_t>(n); }
-
 void set(double* pair, std::complex<double> z) {
     pair[0] = z.real();
     pair[1] = z.imag();

@@ -128,6 +128,14 @@ void prune(WireCircuit& circuit) {
 
 }  // namespace
 
+std::vector<std::int64_t> memory_rows(const std::vector<int>& bits) {
+    std::vector<std::int64_t> rows(size_t{1} << bits.size(), 0);
+    for (size_t i = 0; i < rows.size(); ++i)
+        for (size_t k = 0; k < bits.size() && rows[i] >= 0; ++k)
+            if (i >> k & 1) rows[i] = bits[k] < 0 ? -1 : rows[i] | std::int64_t{1} << bits[k];
+    return rows;
+}
+
 WireCircuit wire_circuit(const Circuit& circuit) {
     Lowering lowering(circuit);
     visit_operations(circuit, lowering);

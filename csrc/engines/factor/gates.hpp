@@ -5,6 +5,7 @@
 // which those that are not carried are summed over at the end, separately for each outcome.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "circuit/circuit.hpp"
@@ -28,6 +29,13 @@ struct WireCircuit {
     std::vector<WireGate> gates;
     std::vector<WireGate> carried;  // in the order in which they act; on memory qubits instead of wires
 };
+
+// By basis state of the memory at the end, its row, of which bit `bits[k]` is memory qubit k. A qubit of bit -1 is |0>:
+// where it were 1 the row is -1.
+std::vector<std::int64_t> memory_rows(const std::vector<int>& bits);
+
+// A table's size or index, as the tables hold it.
+inline std::int32_t count(size_t n) { return static_cast<std::int32_t>(n); }
 
 // Gates on which neither outcomes nor the next memory depend are dropped: those that end on wires which are summed
 // over, as far as they are diagonal in what was measured. Gates at the end that act on carried wires alone wait for the

@@ -3,23 +3,6 @@
 #include <algorithm>
 
 namespace qrnn {
-namespace {
-
-std::int32_t count(size_t n) { return static_cast<std::int32_t>(n); }
-
-FactorPass::Kind kind_of(const BlockPart& part) {
-    switch (part.kind) {
-        case BlockPart::Kind::real:
-            return FactorPass::real;
-        case BlockPart::Kind::cross:
-            return FactorPass::cross;
-        case BlockPart::Kind::general:
-            break;
-    }
-    return FactorPass::general;
-}
-
-}  // namespace
 
 StageTables::StageTables(const std::vector<UnitaryBlock>& blocks, int n_wires, const std::vector<int>& memory_in,
                          const std::vector<int>& memory_out, const std::vector<int>& outcome)
@@ -72,7 +55,7 @@ void StageTables::add_pass(const UnitaryBlock& block, const BlockPart& part, int
         return row;
     };
     FactorPass pass{};
-    pass.kind = kind_of(part);
+    pass.kind = part.kind;
     pass.n_in = count(part.in.size());
     pass.n_out = count(part.out.size());
     pass.n_groups = std::int64_t{1} << (n_before - static_cast<int>(existing_bits.size()));
@@ -96,15 +79,9 @@ void StageTables::sum_over(const std::vector<int>& memory_out, const std::vector
     for (int bit = 0; bit < n_active_; ++bit)
         if (summed[bit]) summed_bits.push_back(bit);
 
-    for (std::int64_t i = 0; i < std::int64_t{1} << memory_out.size(); ++i) {
-        std::int64_t row = 0;
-        for (size_t k = 0; k < memory_out.size() && row >= 0; ++k) {
-            if (!(i >> k & 1)) continue;
-            const int bit = bit_of_[memory_out[k]];
-            row = bit < 0 ? -1 : row | std::int64_t{1} << bit;  // a wire that no gate has touched is |0>
-        }
-        memory_rows_.push_back(row);
-    }
+    std::vector<int> memory_bits;
+    for (int w : memory_out) memory_bits.push_back(bit_of_[w]);
+    memory_rows_ = memory_rows(memory_bits);
     for (std::int64_t e = 0; e < std::int64_t{1} << summed_bits.size(); ++e) {
         std::int64_t row = 0;
         for (size_t k = 0; k < summed_bits.size(); ++k) row |= (e >> k & 1) << summed_bits[k];

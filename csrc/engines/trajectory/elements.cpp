@@ -114,7 +114,7 @@ std::vector<BlockPart> parts_of(const Element& e) {
     std::vector<BlockPart> parts;
     bool odd = false;
     for (int group = 0; group < n_in + n_out; ++group) {
-        BlockPart part{BlockPart::Kind::general, {}, {}};
+        BlockPart part{FactorPass::general, {}, {}};
         for (int c = 0; c < n_in; ++c)
             if (group_of_col[c] == group) part.in.push_back(c);
         for (int r = 0; r < n_out; ++r)
@@ -124,7 +124,7 @@ std::vector<BlockPart> parts_of(const Element& e) {
         parts.push_back(std::move(part));
     }
     if (odd) {
-        BlockPart whole{BlockPart::Kind::general, {}, {}};
+        BlockPart whole{FactorPass::general, {}, {}};
         for (int c = 0; c < n_in; ++c) whole.in.push_back(c);
         for (int r = 0; r < n_out; ++r) whole.out.push_back(r);
         parts.assign(1, std::move(whole));
@@ -133,18 +133,8 @@ std::vector<BlockPart> parts_of(const Element& e) {
     std::erase_if(parts, [&](const BlockPart& p) {  // nothing to do
         return e.in == e.out && p.in == p.out && p.in.size() == 1 && e.pattern[n_in * p.out[0] + p.in[0]] == Entry::one;
     });
-    for (BlockPart& part : parts) {
-        if (part.in.size() != part.out.size() || part.in.size() == 1) continue;
-        bool real = true, cross = part.in.size() == 2;
-        for (size_t r = 0; r < part.out.size(); ++r)
-            for (size_t c = 0; c < part.in.size(); ++c) {
-                const Entry x = e.pattern[n_in * part.out[r] + part.in[c]];
-                const bool is_real = x == Entry::zero || x == Entry::real || x == Entry::one;
-                real = real && is_real;
-                cross = cross && (r == c ? is_real : x == Entry::zero || x == Entry::imaginary);
-            }
-        part.kind = real ? BlockPart::Kind::real : cross ? BlockPart::Kind::cross : BlockPart::Kind::general;
-    }
+    for (BlockPart& part : parts)
+        part.kind = part_kind(part, [&](int row, int col) { return e.pattern[n_in * row + col]; });
     return parts;
 }
 

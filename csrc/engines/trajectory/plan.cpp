@@ -1,14 +1,11 @@
 #include "engines/trajectory/plan.hpp"
 
 #include <cmath>
-#include <stdexcept>
 
 #include "engines/trajectory/kernel.hpp"
 
 namespace qrnn {
 namespace {
-
-std::int32_t count(size_t n) { return static_cast<std::int32_t>(n); }
 
 int place(const std::vector<int>& list, int wire) {
     const auto at = std::find(list.begin(), list.end(), wire);
@@ -20,12 +17,6 @@ std::int64_t row_of(int index, const std::vector<int>& wires, const std::vector<
     std::int64_t row = 0;
     for (size_t j = 0; j < wires.size(); ++j) row |= std::int64_t{index >> j & 1} << place(existing, wires[j]);
     return row;
-}
-
-FactorPass::Kind kind_of(const BlockPart& part) {
-    return part.kind == BlockPart::Kind::real    ? FactorPass::real
-           : part.kind == BlockPart::Kind::cross ? FactorPass::cross
-                                                 : FactorPass::general;
 }
 
 }  // namespace
@@ -43,17 +34,11 @@ TrajectoryTables::TrajectoryTables(const std::vector<Element>& elements, const s
         since = e.normalises ? 0 : since + 1;
     }
     if (last) last->normalises = 1;
+    std::vector<int> memory_bits;
+    for (int w : memory_out) memory_bits.push_back(place(wires_, w));
+    memory_rows_ = memory_rows(memory_bits);
     bool in_order = true;
-    for (int i = 0; i < 1 << memory_out.size(); ++i) {
-        std::int64_t row = 0;
-        for (size_t k = 0; k < memory_out.size() && row >= 0; ++k) {
-            if (!(i >> k & 1)) continue;
-            const int bit = place(wires_, memory_out[k]);
-            row = bit < 0 ? -1 : row | std::int64_t{1} << bit;  // a wire that no gate has touched is |0>
-        }
-        in_order = in_order && row == i;
-        memory_rows_.push_back(row);
-    }
+    for (size_t i = 0; i < memory_rows_.size(); ++i) in_order = in_order && memory_rows_[i] == count(i);
     view_ = {gates_.trigs.data(),
              count(gates_.trigs.size()),
              gates_.entries.data(),
@@ -129,7 +114,7 @@ void TrajectoryTables::add_parts(const Element& element, TrajectoryElement& e, c
     e.parts = count(parts_.size());
     for (const BlockPart& part : element.parts) {
         TrajectoryPart p{};
-        p.kind = kind_of(part);
+        p.kind = part.kind;
         p.n_in = count(part.in.size());
         p.n_out = count(part.out.size());
         for (int c = 0; c < p.n_in; ++c) {
@@ -153,8 +138,7 @@ void TrajectoryTables::add_parts(const Element& element, TrajectoryElement& e, c
 }
 
 TrajectoryPlan::TrajectoryPlan(const Circuit& circuit) {
-    if (circuit.readout().empty())
-        throw std::invalid_argument("the circuit measures nothing; call measure([...]) on at least one qubit");
+    circuit.check_measured();
     const WireCircuit wires = wire_circuit(circuit);
     const int n_memory = static_cast<int>(wires.memory_in.size()), n_outcome = static_cast<int>(wires.outcome.size());
 

@@ -51,7 +51,7 @@ class TrajectoryTables {
 
 class TrajectoryPlan {
   public:
-    // Throws std::invalid_argument where nothing is measured or where memory would not do.
+    // Throws std::invalid_argument where nothing is measured.
     explicit TrajectoryPlan(const Circuit& circuit);
 
     const TrajectoryProgram& program() const { return view_; }

@@ -36,8 +36,8 @@ struct TrajectoryElement {
     std::int32_t parts, n_parts;
     std::int32_t table;                         // the element's first number in a step's table
     std::int32_t n_statistics, n_coefficients;  // numbers per branch
-    // What is drawn becomes of norm 1. Other draws leave the norm as it is, at most three of them in a row: u is
-    // a multiple of 2^-32, so that a draw takes no more than that from the norm's square, if not nothing.
+    // What is drawn becomes of norm 1. At most three draws in a row leave the norm as it is: one that takes more than
+    // 2^-24 from its square needs a number within rounding of its threshold, so that it stays far from underflow.
     std::int32_t normalises;
     std::int32_t in_place;         // the state stays where it is; new wires come on top
     std::int64_t n_groups;         // settings of the wires that pass by

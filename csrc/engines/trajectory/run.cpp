@@ -57,16 +57,17 @@ bool given_up(void* context) {
 // How the work is cut: sequences in rounds, a sequence's shots in slices, so that sums over shots are the same sums
 // whatever the number of threads.
 struct Cutting {
-    static constexpr std::int64_t shots_per_slice = 256, slices_per_sum = 16;
-    std::int64_t n_slices, sequences_at_once, steps_per_task;
+    static constexpr std::int64_t shots_per_slice = 256, slices_per_sum = 16, steps_per_task = 64;
+    std::int64_t n_slices, sequences_at_once;
     int slots;
 
     Cutting(std::int64_t n_sequences, std::int64_t n_steps, int shots, int threads, double bytes_per_sequence)
-        : n_slices((shots + shots_per_slice - 1) / shots_per_slice), steps_per_task(64) {
+        : n_slices((shots + shots_per_slice - 1) / shots_per_slice) {
         constexpr double comfortable = 64e6;  // bytes
         const auto room = static_cast<std::int64_t>(std::max(1.0, comfortable / std::max(1.0, bytes_per_sequence)));
         sequences_at_once = std::max<std::int64_t>(1, std::min({n_sequences, room, std::int64_t{4} * threads}));
-        const std::int64_t tasks = sequences_at_once * std::max(n_slices, (n_steps + 63) / 64);
+        const std::int64_t tasks =
+            sequences_at_once * std::max(n_slices, (n_steps + steps_per_task - 1) / steps_per_task);
         slots = static_cast<int>(std::clamp<std::int64_t>(tasks, 1, threads));
     }
 };
@@ -130,7 +131,7 @@ class Sampling {
     }
 
     void make_tables(std::int64_t first, std::int64_t n, Real* workspaces, Real* tables) {
-        const std::int64_t per_task = cutting_.steps_per_task, n_steps = batch_.n_steps;
+        const std::int64_t per_task = Cutting::steps_per_task, n_steps = batch_.n_steps;
         const std::int64_t chunks = (n_steps + per_task - 1) / per_task;
         for_each_task(n * chunks, [&](std::int64_t task, int slot) {
             const std::int64_t sequence = task / chunks, from = task % chunks * per_task;
