@@ -1,4 +1,4 @@
-"""Where circuits run: `Native` (the compiled engines) and `Aer` (Qiskit's simulator)."""
+"""Where circuits run: `Native` (the compiled engines), `Aer` (Qiskit's simulator), `Runtime` (quantum processors)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from qrnn_fast.backends.native import Native
 
 if TYPE_CHECKING:
     from qrnn_fast.backends.aer import Aer
+    from qrnn_fast.backends.runtime import Runtime
 
-__all__ = ["Aer", "Backend", "Native"]
+__all__ = ["Aer", "Backend", "Native", "Runtime"]
 
 
 def __getattr__(name: str) -> Any:
-    # Qiskit takes a second to import; it is loaded when first asked for.
+    # Loaded when first asked for: few need them.
     if name == "Aer":
         from qrnn_fast.backends.aer import Aer
 
         return Aer
+    if name == "Runtime":
+        from qrnn_fast.backends.runtime import Runtime
+
+        return Runtime
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
