@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import time
 from pathlib import Path
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qrnn_fast.backends.runtime.budget import JOB_SECONDS, Clock, Estimate, check_budget
-from qrnn_fast.backends.runtime.devices import check_mode, is_ibm, make_sampler, open_device, repetition_delay
-from qrnn_fast.backends.runtime.jobs import JobError, Part, collect, incomplete, reported_seconds, split
+from qrnn_fast.backends.runtime.devices import check_mode, is_ibm, open_device
+from qrnn_fast.backends.runtime.dispatch import Dispatch
+from qrnn_fast.backends.runtime.jobs import Part, split
 from qrnn_fast.backends.runtime.journal import Call, Journal
 from qrnn_fast.backends.runtime.program import SEED_TRANSPILER, Program, compile_program
 from qrnn_fast.circuit import Circuit
-
-logger = logging.getLogger("qrnn_fast.runtime")
 
 
 class Runtime:
@@ -83,16 +81,13 @@ class Runtime:
         self._device = open_device(backend)
         check_mode(self._device, mode)
         self._mode = mode
-        self._options = options
         self._optimization_level = optimization_level
         self._timeout = timeout
         self._max_qpu_seconds = max_qpu_seconds
-        sampler = make_sampler(self._device, mode, options, None, [])  # says what is wrong with the options
-        self._delay = repetition_delay(self._device, sampler.options)
         self._journal = Journal(None if journal is None else Path(journal))
+        self._dispatch = Dispatch(self._device, mode, options, self._journal)
         self._position = 0
         self._programs: dict[tuple[str, int], Program] = {}
-        self._jobs: dict[str, Any] = {}  # this process', until their results are here
 
     def __repr__(self) -> str:
         mode = None if self._mode is None else type(self._mode).__name__
@@ -185,7 +180,7 @@ class Runtime:
             self._position, self._digest(circuit, angles, shots), seed, _parts(program, n_rows, shots)
         )
         counts = self._answer(call, program, angles, seed)
-        self._journal.done(call)
+        self._dispatch.done(call)
         self._position += 1
         return torch.from_numpy(counts / shots).to(angles.dtype), None
 
@@ -201,84 +196,21 @@ class Runtime:
                 waiting.append(i)
             else:
                 counts[part.start : part.stop] += stored
-        jobs = {i: job for i in waiting if (job := self._find(call, i)) is not None}
+        jobs = {i: job for i in waiting if (job := self._dispatch.find(call, i)) is not None}
         new = [i for i in waiting if i not in jobs]
         if new:
             self._check_budget(program, [call.parts[i] for i in waiting])
         for i in new:
-            jobs[i] = self._submit(call, i, program, angles, seed)
+            jobs[i] = self._dispatch.submit(call, i, program, angles, seed)
+        clock = self._clock(program)
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         for i in waiting:
             part = call.parts[i]
-            counts[part.start : part.stop] += self._collect(call, i, jobs[i], program, deadline)
-        return counts
-
-    def _find(self, call: Call, i: int) -> Any:
-        """The job that was submitted for a part and is not lost, None where there is none."""
-        service = getattr(self._device, "service", None)
-        job_id = call.jobs.get(i)
-        if job_id in self._jobs:
-            return self._jobs[job_id]
-        if job_id is not None and service is None:
-            logger.warning(
-                "call %d: job %s ended with its process and left no results; it runs again", call.number, job_id
+            estimate = None if clock is None else clock.seconds([part])
+            counts[part.start : part.stop] += self._dispatch.collect(
+                call, i, jobs[i], program, estimate=estimate, deadline=deadline
             )
-            return None
-        if job_id is not None:
-            return _fetch(service, job_id)
-        if call.begun_before and service is not None:
-            # Submitted, perhaps, by a process that ended before it could write down the id.
-            for job in service.jobs(job_tags=[self._tag(call, i)]):
-                if job.job_id() not in self._journal.ids:
-                    self._journal.submitted(call, i, job.job_id())
-                    return job
-        return None
-
-    def _submit(self, call: Call, i: int, program: Program, angles: Tensor, seed: int) -> Any:
-        part = call.parts[i]
-        # Jobs of one call must not draw the same numbers; Aer takes seeds below 2^63.
-        own_seed = int(np.random.SeedSequence([seed % 2**64, i]).generate_state(1, np.uint64)[0] >> np.uint64(2))
-        sampler = make_sampler(self._device, self._mode, self._options, own_seed, [self._tag(call, i)])
-        pub, shots = program.pub(angles[part.start : part.stop], part.shots)
-        job = sampler.run([pub], shots=shots)
-        job_id = job.job_id()
-        self._journal.submitted(call, i, job_id)
-        self._jobs[job_id] = job
-        logger.info("job %s: submitted, %d rows of %d shots", job_id, part.n_rows, part.shots)
-        return job
-
-    def _collect(self, call: Call, i: int, job: Any, program: Program, deadline: float | None) -> NDArray[np.uint32]:
-        """Counts (k, T, 2^r) of a part, when its job has finished."""
-        part, job_id = call.parts[i], job.job_id()
-        try:
-            data = collect(job, deadline)
-            try:
-                counts = program.counts(data, part.n_rows, part.shots)
-            except ValueError as error:
-                raise incomplete(job_id, str(error)) from error
-        except JobError as error:
-            if error.is_lost:
-                logger.warning("%s", error)
-                self._journal.lost(call, i, error.status, reported_seconds(job))
-                self._jobs.pop(job_id, None)
-            raise
-        seconds = reported_seconds(job)
-        reported = seconds is not None
-        if not reported and (clock := self._clock(program)) is not None:
-            seconds = clock.seconds([part])
-        self._journal.finished(call, i, counts, seconds, reported)
-        self._jobs.pop(job_id, None)
-        logger.info(
-            "job %s: finished, %d rows of %d shots, QPU time %s",
-            job_id,
-            part.n_rows,
-            part.shots,
-            "unknown" if seconds is None else f"{seconds:.2f} s, {'reported' if reported else 'estimated'}",
-        )
         return counts
-
-    def _tag(self, call: Call, i: int) -> str:
-        return f"qrnn_fast-{self._journal.run}-{call.number}-{i}"
 
     # ---- circuits and time
 
@@ -291,7 +223,7 @@ class Runtime:
     def _clock(self, program: Program) -> Clock | None:
         if program.seconds is None:
             return None
-        return Clock(program.seconds, self._delay, JOB_SECONDS if is_ibm(self._device) else 0.0)
+        return Clock(program.seconds, self._dispatch.shot_delay, JOB_SECONDS if is_ibm(self._device) else 0.0)
 
     def _check_budget(self, program: Program, parts: list[Part]) -> None:
         if self._max_qpu_seconds is None:
@@ -314,20 +246,6 @@ class Runtime:
 
 def _parts(program: Program, n_rows: int, shots: int) -> list[Part]:
     return split(n_rows, shots, bits=program.n_steps * program.n_bits, instructions=program.instructions)
-
-
-def _fetch(service: Any, job_id: str) -> Any:
-    from qiskit.exceptions import QiskitError
-
-    try:
-        return service.job(job_id)
-    except QiskitError as error:
-        raise JobError(
-            f"the journal names job {job_id}, and the service does not hand it out: {error}. Is it the same account "
-            "and instance?",
-            job_id,
-            "UNREACHABLE",
-        ) from error
 
 
 def _at_least(least: int, name: str, value: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 from typing import Any
 
@@ -40,11 +41,11 @@ def open_device(backend: Any) -> Any:
 
 def is_ibm(backend: Any) -> bool:
     """Whether it is a processor of IBM's or a snapshot of one."""
-    try:
-        from qiskit_ibm_runtime import IBMBackend
-        from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
-    except ImportError:
-        return False  # nor can there be an object of these classes
+    if sys.modules.get("qiskit_ibm_runtime") is None:  # so that there is no object of its classes
+        return False
+    from qiskit_ibm_runtime import IBMBackend
+    from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+
     return isinstance(backend, IBMBackend | FakeBackendV2)
 
 

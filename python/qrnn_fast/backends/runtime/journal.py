@@ -146,7 +146,7 @@ class Journal:
         if file is None or not file.exists():
             return None
         try:
-            with np.load(file) as stored:
+            with file.open("rb") as stream, np.load(stream) as stored:
                 counts: NDArray[np.uint32] = stored["counts"]
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise JournalError(
