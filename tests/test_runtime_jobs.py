@@ -68,6 +68,10 @@ def events(journal: Path) -> list[str]:
     return [json.loads(line)["event"] for line in journal.read_text().splitlines()]
 
 
+def stored(journal: Path) -> list[Path]:
+    return [*journal.with_name(journal.name + ".results").iterdir()]
+
+
 # ---- splitting
 
 sizes = st.integers(1, 40_000)
@@ -156,6 +160,15 @@ def test_budget(service: Service) -> None:
     with pytest.raises(BudgetError):
         call(backend)
     assert service.submissions == 2
+
+
+def test_a_call_beyond_the_budget_leaves_no_trace(service: Service, journal: Path) -> None:
+    backend = runtime(service, journal, max_qpu_seconds=3)
+    with pytest.raises(BudgetError):
+        backend.run(CIRCUIT, ANGLES, None, shots=10_000)
+    assert events(journal) == ["run"]
+    call(backend)  # another one in its place
+    assert service.submissions == 1
 
 
 def test_the_budget_needs_durations() -> None:
@@ -284,8 +297,7 @@ def test_results_before_a_checkpoint_are_forgotten(service: Service, journal: Pa
     backend.forget(1)  # there is nothing yet
     results = [call(backend, k * ANGLES) for k in (1, 2)]
     backend.forget(1)
-    stored = journal.with_name(journal.name + ".results")
-    assert [file.name for file in stored.iterdir()] == ["1-0.npz"]
+    assert len(stored(journal)) == 1
     again = runtime(service, journal)
     assert torch.equal(call(again), results[0])  # the service still has it
     assert torch.equal(call(again, 2 * ANGLES), results[1])
@@ -376,6 +388,54 @@ def test_a_killed_process(
     assert torch.equal(found, call(runtime(service)))
 
 
+def train(backend: Runtime, checkpoint: Path, updates: int) -> list[Tensor]:
+    """Weights after so many updates, from the checkpoint on where there is one; it is renewed after each."""
+    generator = torch.Generator().manual_seed(2)
+    torch.manual_seed(0)
+    model = qf.QRNN(2, CIRCUIT, gradient=qf.SPSA(samples=1), backend=backend, generator=generator)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    done = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint)
+        model.load_state_dict(state["model"])
+        generator.set_state(state["generator"])
+        done, backend.position = state["done"], state["position"]
+    for update in range(done, updates):
+        optimiser.zero_grad()
+        output, _ = model(torch.full((2, 1, 2), 0.1 * update))
+        output[..., 0].sum().backward()
+        optimiser.step()
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "generator": generator.get_state(),
+                "done": update + 1,
+                "position": backend.position,
+            },
+            checkpoint,
+        )
+        backend.forget(backend.position)
+    return [*model.parameters()]
+
+
+def test_training_goes_on_from_a_checkpoint(service: Service, journal: Path, tmp_path: Path) -> None:
+    """To the same weights, for the same number of jobs, whichever job of an update was under way."""
+    expected = train(runtime(service), tmp_path / "whole.pt", 3)
+    jobs = service.submissions
+    per_update = jobs // 3
+    for i in range(per_update):
+        service.fates = ["done"] * (per_update + i) + ["running"]
+        path, checkpoint = tmp_path / f"{i}.jsonl", tmp_path / f"{i}.pt"
+        before = service.submissions
+        with pytest.raises(JobError):
+            train(runtime(service, path, timeout=0.01), checkpoint, 3)
+        service.set_fate(f"job-{service.submissions - 1}", "done")
+        found = train(runtime(service, path), checkpoint, 3)
+        assert service.submissions - before == jobs
+        for mine, its in zip(found, expected, strict=True):
+            assert torch.equal(mine, its)
+
+
 def test_the_plan_of_a_call_stays_when_limits_change(
     service: Service, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,10 +458,6 @@ def test_a_job_that_failed_after_a_crash_is_not_taken_for_the_lost_one(service: 
     assert service.submissions == 3
 
 
-def torn(text: str) -> str:
-    return text[:-20]
-
-
 DAMAGES: list[tuple[Callable[[str], str], str]] = [
     (lambda text: text.replace('"digest"', '"digest'), "line 2 is damaged"),
     (lambda text: text.replace('"event": "call"', '"event": "cal"'), "line 2 is no line of a journal"),
@@ -415,7 +471,7 @@ DAMAGES: list[tuple[Callable[[str], str], str]] = [
 def test_a_torn_last_line_is_dropped(service: Service, journal: Path, caplog: pytest.LogCaptureFixture) -> None:
     call(runtime(service, journal))
     for _ in range(2):  # the line of the usage, then that of the submission, too
-        journal.write_text(torn(journal.read_text()))
+        journal.write_text(journal.read_text()[:-20])
         backend = runtime(service, journal)
         assert "the last line was not written to its end" in caplog.text
         assert journal.read_text().endswith("}\n")
@@ -436,7 +492,7 @@ def test_other_damage_is_refused(service: Service, journal: Path, damage: Callab
 
 def test_damaged_results_are_refused(service: Service, journal: Path) -> None:
     call(runtime(service, journal))
-    file = journal.with_name(journal.name + ".results") / "0-0.npz"
+    (file,) = stored(journal)
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(JournalError, match=r"0-0\.npz: damaged"):
         call(runtime(service, journal))
@@ -445,12 +501,24 @@ def test_damaged_results_are_refused(service: Service, journal: Path) -> None:
     assert service.submissions == 1
 
 
-def test_two_processes_do_not_share_a_journal(service: Service, journal: Path) -> None:
+@pytest.mark.parametrize("factor", [1, 2])
+def test_two_processes_do_not_share_a_journal(service: Service, journal: Path, factor: int) -> None:
     first, second = runtime(service, journal), runtime(service, journal)
     call(first)
     with pytest.raises(JournalError, match="another process writes this journal"):
-        call(second)
+        call(second, factor * ANGLES)
     assert service.submissions == 1
+
+
+def test_results_of_a_journal_that_was_deleted_answer_nothing(service: Service, journal: Path) -> None:
+    call(runtime(service, journal))
+    journal.unlink()
+    service.fates = ["running"]
+    with pytest.raises(JobError):
+        call(runtime(service, journal, timeout=0.01), 2 * ANGLES)
+    service.set_fate("job-1", "done")
+    found = call(runtime(service, journal), 2 * ANGLES)
+    assert torch.equal(found, call(runtime(service), 2 * ANGLES))
 
 
 def test_no_token_is_shown(service: Service, journal: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -176,9 +176,8 @@ class Runtime:
         if n_rows == 0 or n_steps == 0:
             return angles.new_zeros(n_rows, n_steps, 2 ** len(circuit.readout)), None
         program = self._program(circuit, n_steps)
-        call = self._journal.begin(
-            self._position, self._digest(circuit, angles, shots), seed, _parts(program, n_rows, shots)
-        )
+        digest, parts = self._digest(circuit, angles, shots), _parts(program, n_rows, shots)
+        call = self._journal.call(self._position, digest, parts)
         counts = self._answer(call, program, angles, seed)
         self._dispatch.done(call)
         self._position += 1
@@ -200,6 +199,7 @@ class Runtime:
         new = [i for i in waiting if i not in jobs]
         if new:
             self._check_budget(program, [call.parts[i] for i in waiting])
+            self._journal.begin(call, seed)
         for i in new:
             jobs[i] = self._dispatch.submit(call, i, program, angles, seed)
         clock = self._clock(program)

@@ -98,7 +98,7 @@ def collect(job: Any, deadline: float | None) -> Any:
         if deadline is not None and time.monotonic() >= deadline:
             raise JobError(
                 f"job {job_id} is still {_word(job.status())} at the end of the timeout; it lives on. Its results come "
-                "when the same call is made again, also by a new process that has the same journal and position",
+                "when the same call is made again, and where a journal is kept, also in a new process",
                 job_id,
                 "TIMEOUT",
             )
@@ -107,8 +107,8 @@ def collect(job: Any, deadline: float | None) -> Any:
     if job.cancelled():
         raise JobError(f"job {job_id} was cancelled; the same call made again submits it anew", job_id, "CANCELLED")
     try:
-        # Asked for in the state of an error, too: it tells the reason, and Qiskit's local jobs show that state, too,
-        # before their thread has begun.
+        # Asked for after an error, too: it tells the reason, and Qiskit's local jobs claim an error as long as their
+        # thread has not begun.
         result = job.result()
     except QiskitError as error:
         if job.done():

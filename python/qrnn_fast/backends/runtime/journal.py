@@ -85,8 +85,8 @@ class Journal:
 
     # ---- what happens to a call
 
-    def begin(self, number: int, digest: str, seed: int, parts: list[Part]) -> Call:
-        """The call of this number: the one that was begun before, or a new one.
+    def call(self, number: int, digest: str, parts: list[Part]) -> Call:
+        """The call of this number: the one that was begun before, or a new one, which is not written yet.
 
         Raises:
             JournalError: another call of this number was begun before.
@@ -99,12 +99,17 @@ class Journal:
             raise JournalError(
                 f"{self.path}: call {number} was made with another circuit, other angles, shots, transpilation or "
                 "backend; its jobs do not answer this one, and a journal never pays for a call twice. Resume the run "
-                f"that the journal belongs to from its checkpoint (with the position kept there), give this call up by "
+                "that the journal belongs to from its checkpoint (with the position kept there), give this call up by "
                 f"setting position = {number + 1}, or use a new journal"
             )
-        call = self._calls[number] = Call(number, digest, parts)
-        self._append("call", call=number, digest=digest, seed=seed, parts=parts)
-        return call
+        return Call(number, digest, parts)
+
+    def begin(self, call: Call, seed: int) -> None:
+        """Jobs of this call are about to be submitted."""
+        if call.begun_before:
+            return
+        self._calls[call.number] = call
+        self._append("call", call=call.number, digest=call.digest, seed=seed, parts=call.parts)
 
     def submitted(self, call: Call, part: int, job_id: str) -> None:
         """A job was submitted for a part."""
@@ -143,7 +148,7 @@ class Journal:
     def results(self, call: Call, part: int) -> NDArray[np.uint32] | None:
         """Counts (k, T, 2^r) of a part that has finished, None where they are not there."""
         file = self._file(call, part)
-        if file is None or not file.exists():
+        if file is None or not call.begun_before or not file.exists():
             return None
         try:
             with file.open("rb") as stream, np.load(stream) as stored:
@@ -157,20 +162,21 @@ class Journal:
     def done(self, call: Call) -> None:
         """The call was answered."""
         if self.path is None:  # nobody will ask for it again
-            del self._calls[call.number]
+            self._calls.clear()
 
     def forget(self, position: int) -> None:
         """Remove the results of the calls before `position`."""
         if self.folder is None or not self.folder.exists():
             return
-        for file in self.folder.glob("*.npz"):
-            if int(file.stem.split("-")[0]) < position:
+        for file in self.folder.glob(f"{self.run}-*.npz"):
+            if int(file.stem.split("-")[1]) < position:
                 file.unlink()
 
     # ---- files
 
     def _file(self, call: Call, part: int) -> Path | None:
-        return None if self.folder is None else self.folder / f"{call.number}-{part}.npz"
+        # The run is named, since a folder may outlive its journal.
+        return None if self.folder is None else self.folder / f"{self.run}-{call.number}-{part}.npz"
 
     def _open(self, path: Path) -> None:
         if path.exists():
