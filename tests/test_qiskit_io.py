@@ -7,7 +7,8 @@ import pytest
 import torch
 from qiskit.quantum_info import Operator
 from qrnn_fast import Angle, Circuit, _core, cells
-from qrnn_fast.qiskit_io import SequenceParameters, build, gate
+from qrnn_fast.qiskit_io import SequenceParameters, build
+from qrnn_fast.qiskit_io.export import gate
 from reference import unitary
 from strategies import GATES
 

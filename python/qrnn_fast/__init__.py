@@ -9,6 +9,7 @@ from qrnn_fast.evolve import evolve
 from qrnn_fast.memory import check_memory
 from qrnn_fast.nn import QRNN
 from qrnn_fast.noise import NoiseModel
+from qrnn_fast.qiskit_io import from_qasm3, from_qiskit
 from qrnn_fast.sampling import sample
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "cells",
     "check_memory",
     "evolve",
+    "from_qasm3",
+    "from_qiskit",
     "noise",
     "sample",
 ]

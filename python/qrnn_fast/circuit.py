@@ -216,6 +216,12 @@ class Circuit(GateMethods):
 
         return to_qiskit(self, steps)
 
+    def to_qasm3(self, steps: int = 1) -> str:
+        """The circuit of a sequence of `steps` steps as an OpenQASM 3 program; see `qrnn_fast.qiskit_io`."""
+        from qrnn_fast.qiskit_io import to_qasm3
+
+        return to_qasm3(self, steps)
+
     def to_dict(self) -> dict[str, Any]:
         """The circuit as a dictionary of numbers, strings and lists; `from_dict` takes it back."""
         ops: list[list[Any]] = []

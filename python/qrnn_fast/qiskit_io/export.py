@@ -1,4 +1,4 @@
-"""Circuits of qrnn_fast as Qiskit circuits. Qiskit is imported when a function here is first called."""
+"""Circuits of qrnn_fast as Qiskit circuits."""
 
 from __future__ import annotations
 
@@ -115,6 +115,12 @@ def gate(name: str, angles: list[Any]) -> Any:
     """The Qiskit gate that the op table names, with numbers or parameter expressions as angles."""
     prototype = _standard_gates()[_qiskit_names()[name]]
     return type(prototype)(*angles)
+
+
+def is_standard(op: Any) -> bool:
+    """Whether a Qiskit gate is the one of Qiskit's library that its name says."""
+    standard = _standard_gates().get(op.name)
+    return standard is not None and op.base_class is standard.base_class
 
 
 @lru_cache(maxsize=1)
