@@ -29,6 +29,7 @@ FIXED = {
     "tdg": torch.tensor([[1, 0], [0, ROOT - 1j * ROOT]], dtype=C),
     "sx": torch.tensor([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]], dtype=C) / 2,
     "sxdg": torch.tensor([[1 - 1j, 1 + 1j], [1 + 1j, 1 - 1j]], dtype=C) / 2,
+    "ecr": ROOT * (torch.kron(X, I2) - torch.kron(Y, X)),
     "swap": torch.tensor([[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], dtype=C),
 }
 

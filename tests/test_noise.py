@@ -177,7 +177,7 @@ def test_an_empty_model_is_no_noise() -> None:
 REFUSED: list[tuple[Any, str]] = [
     (lambda m: m.add(PAIR, "rx"), "rx acts on 1 qubit"),
     (lambda m: m.add(PAIR, "measure"), "measure acts on 1 qubit"),
-    (lambda m: m.add(FLIP, ["rx", "ecr"]), "unknown op 'ecr'; noise is for rx, "),
+    (lambda m: m.add(FLIP, ["rx", "iswap"]), "unknown op 'iswap'; noise is for rx, "),
     (lambda m: m.add(FLIP, "crx", 0), r"crx acts on 2 qubits, got qubits=\(0,\)"),
     (lambda m: m.add(FLIP, "rx", -1), "numbers from 0 on, got -1"),
     (lambda m: m.add(FLIP, "crx", (1, 1)), "each once"),

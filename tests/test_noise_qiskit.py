@@ -213,9 +213,9 @@ UNFIT: list[tuple[Any, type[Exception], str]] = [
         "error on 'ccx' of Qiskit's noise model acts on 3 qubits",
     ),
     (
-        _with(lambda m: m.add_quantum_error(aer.depolarizing_error(0.1, 2), "ecr", [0, 1])),
+        _with(lambda m: m.add_quantum_error(aer.depolarizing_error(0.1, 2), "iswap", [0, 1])),
         ValueError,
-        r"error on 'ecr' on qubits \(0, 1\) of Qiskit's noise model cannot be taken over: unknown op 'ecr'",
+        r"error on 'iswap' on qubits \(0, 1\) of Qiskit's noise model cannot be taken over: unknown op 'iswap'",
     ),
     (
         _with(lambda m: m.add_readout_error(np.eye(4)[::-1], [0, 1])),
