@@ -150,6 +150,10 @@ def test_float32_in_float32_out() -> None:
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"shots": 0}, ValueError, "at least 1"),
     ({"shots": 1.5}, TypeError, "must be an integer"),
+    ({"device": "TPU"}, ValueError, "no device 'TPU'; it has 'CPU'"),
+    ({"method": "guess"}, ValueError, "Invalid simulation method guess"),
+    ({"precision": "half"}, ValueError, "must be 'double' or 'single'"),
+    ({"fusion": True}, ValueError, "Invalid option fusion"),
 ]
 
 
@@ -157,6 +161,41 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_refused_settings(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         qf.backends.Aer(**arguments)
+
+
+def test_a_seed_of_aers_own() -> None:
+    """It makes calls repeatable without torch's generator; calls differ, ends of a difference share their numbers."""
+    circuit = cells.crx_chain(2)
+    angles = torch.full((1, 3, circuit.n_angles), 0.4)
+
+    def two_calls(seed: int) -> list[Tensor]:
+        aer = qf.backends.Aer(shots=200, seed_simulator=seed)
+        return [qf.evolve(circuit, angles, backend=aer)[0] for _ in range(2)]
+
+    first, again, other = two_calls(5), two_calls(5), two_calls(6)
+    torch.testing.assert_close(first, again, atol=0, rtol=0)
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], other[0])
+    aer = qf.backends.Aer(shots=200, seed_simulator=5)
+    calls = [aer.run(circuit, angles, None, seed=s)[0] for s in (8, 8, 9)]
+    assert torch.equal(calls[0], calls[1])
+    assert not torch.equal(calls[0], calls[2])
+
+
+def test_options_reach_aer() -> None:
+    """With a bond dimension of 1, matrix product states know no entanglement."""
+    circuit = Circuit(2).h(0).cx(0, 1).measure([0, 1]).reset([0, 1])
+    options = {"shots": 500, "method": "matrix_product_state", "seed_simulator": 1}
+    exact, _ = qf.evolve(circuit, torch.zeros(1, 1, 0), backend=qf.backends.Aer(**options))
+    assert exact[0, 0, [1, 2]].tolist() == [0, 0]
+    cut = qf.backends.Aer(matrix_product_state_max_bond_dimension=1, **options)
+    probs, _ = qf.evolve(circuit, torch.zeros(1, 1, 0), backend=cut)
+    assert probs[0, 0].max() == 1
+
+
+def test_exact_results_need_a_density_matrix() -> None:
+    with pytest.raises(ValueError, match="method='statevector' gives no exact probabilities"):
+        qf.evolve(cells.crx_chain(2), torch.zeros(1, 1, 13), backend=qf.backends.Aer(method="statevector"))
 
 
 def test_refused_input() -> None:

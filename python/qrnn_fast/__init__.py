@@ -6,6 +6,7 @@ from qrnn_fast import backends, cells, noise
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import FDSA, SPSA, Adjoint, ParameterShift
 from qrnn_fast.evolve import evolve
+from qrnn_fast.fallback import FallbackWarning
 from qrnn_fast.memory import check_memory
 from qrnn_fast.nn import QRNN
 from qrnn_fast.noise import NoiseModel
@@ -19,6 +20,7 @@ __all__ = [
     "Adjoint",
     "Angle",
     "Circuit",
+    "FallbackWarning",
     "NoiseModel",
     "ParameterShift",
     "backends",

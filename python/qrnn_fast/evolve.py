@@ -11,7 +11,7 @@ from qrnn_fast import operators
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.estimators import Adjoint, Estimator, Evaluation, resolve
-from qrnn_fast.noise.model import NoiseModel, with_noise
+from qrnn_fast.fallback import Noise, settle
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
@@ -23,7 +23,7 @@ def evolve(
     *,
     gradient: str | Estimator = "adjoint",
     shots: int | None = None,
-    noise: NoiseModel | None = None,
+    noise: Noise = None,
     generator: torch.Generator | None = None,
     backend: str | Backend = "auto",
     sequence_ids: Tensor | None = None,
@@ -42,9 +42,11 @@ def evolve(
             Hermitian and of trace 1; whether it is positive is for `check_memory` to tell.
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" (the last two over angles) or an estimator object.
         shots: number of samples per sequence, for backends that sample; None for exact probabilities.
-        noise: of the circuit: what runs is `noise.apply(circuit)`. None for none.
+        noise: of the circuit: what runs is `noise.apply(circuit)`. A qf.NoiseModel, or Qiskit Aer's, which is taken
+            over by `NoiseModel.from_qiskit`. None for none.
         generator: source of the seed where something is drawn; None for torch's default generator.
-        backend: "auto" or "native" (the compiled engines), or a backend object, such as `qf.backends.Aer()`.
+        backend: "native" (the compiled engines), "auto" (the same, or Qiskit Aer with a warning where there is no room
+            for the circuit or its noise is not known here), or a backend object, such as `qf.backends.Aer()`.
         sequence_ids: with shots, (B,) int64, 0 <= id < 2^32, or without dimensions where `angles` is (T, A): what a
             sequence draws is decided by the seed and its id, whatever else is in the batch. None for the row numbers.
 
@@ -59,9 +61,8 @@ def evolve(
         TypeError: a wrong dtype or type of an argument.
     """
     check_tensors(circuit, angles, memory)
-    circuit = with_noise(circuit, noise)
     check_shots(shots)
-    call = _call(circuit, gradient, shots, backend)
+    call = _call(settle(circuit, noise, backend, shots), gradient)
     if sequence_ids is not None:
         if not call.is_sampled:
             raise ValueError(
@@ -92,9 +93,10 @@ class _Call(NamedTuple):
     is_sampled: bool
 
 
-def _call(circuit: Circuit, gradient: str | Estimator, shots: int | None, backend: str | Backend) -> _Call:
-    estimator, engine = resolve(gradient, "angles"), resolve_backend(backend)
-    key = (estimator.text, shots, engine)
+def _call(evaluation: Evaluation, gradient: str | Estimator) -> _Call:
+    estimator = resolve(gradient, "angles")
+    circuit, backend, shots = evaluation
+    key = (estimator.text, shots, backend)
     remembers = not torch.compiler.is_compiling()
     if remembers and key in circuit.remembered:
         known: _Call = circuit.remembered[key]
@@ -104,7 +106,6 @@ def _call(circuit: Circuit, gradient: str | Estimator, shots: int | None, backen
             f"{estimator} perturbs an encoder's weights, which evolve does not know; use it in qf.QRNN, or set "
             "wrt='angles'"
         )
-    evaluation = Evaluation(circuit, engine, shots)
     call = _Call(operators.describe(evaluation, estimator), estimator, evaluation, evaluation.is_sampled)
     if remembers:
         circuit.remembered[key] = call
@@ -183,19 +184,6 @@ def _check_gradient(call: _Call, memory: Tensor | None) -> None:
             f"the initial memory requires a gradient, which {call.estimator.method!r} does not give; use "
             "gradient='adjoint' or memory.detach()"
         )
-
-
-def resolve_backend(backend: str | Backend) -> Backend:
-    """The backend that a name or an object stands for."""
-    if isinstance(backend, str):
-        if backend not in ("auto", "native"):
-            raise ValueError(
-                f"unknown backend {backend!r}; accepted: 'auto', 'native' or a backend object such as qf.backends.Aer()"
-            )
-        return operators.NATIVE
-    if not (hasattr(backend, "run") and hasattr(backend, "name")):
-        raise TypeError(f"backend must be 'auto', 'native' or a backend object, got {_kind(backend)}")
-    return backend
 
 
 def _kind(value: object) -> str:

@@ -16,8 +16,8 @@ from qrnn_fast import cells
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import Estimator, Evaluation, Perturbation, resolve
-from qrnn_fast.evolve import check_shots, draw_seed, evolve, fork, resolve_backend
-from qrnn_fast.noise.model import NoiseModel, with_noise
+from qrnn_fast.evolve import check_shots, draw_seed, evolve, fork
+from qrnn_fast.fallback import Noise, settle
 from qrnn_fast.packing import Packing
 from qrnn_fast.weights import encode, over_weights
 
@@ -46,10 +46,10 @@ class QRNN(nn.Module):
         shots: number of samples per sequence, for backends that sample; None for exact probabilities. With shots, every
             forward pass draws a seed, and what a sequence draws is decided by that seed and its number in the batch.
             The adjoint refuses them where a gradient is wanted.
-        noise: of the circuit, a `qf.NoiseModel`; None for none. A copy is kept.
+        noise: of the circuit, a `qf.NoiseModel` or Qiskit Aer's; None for none. A copy is kept.
         output: "probabilities" (2^r features, bit i of the index being qubit `circuit.readout[i]`) or "z" (r features,
             the expectations of Z of the readout qubits: +1 for |0>, -1 for |1>).
-        backend: "auto" or "native", or a backend object such as `qf.backends.Aer()`.
+        backend: "auto", "native" or a backend object such as `qf.backends.Aer()`; see `evolve`.
         generator: source of seeds where something is drawn; None for torch's default generator.
         num_layers: must be 1; stack layers by nn.Module composition instead.
         dropout: must be 0; put nn.Dropout between layers instead.
@@ -73,7 +73,7 @@ class QRNN(nn.Module):
         batch_first: bool = False,
         gradient: str | Estimator = "adjoint",
         shots: int | None = None,
-        noise: NoiseModel | None = None,
+        noise: Noise = None,
         output: Output = "probabilities",
         backend: str | Backend = "auto",
         generator: torch.Generator | None = None,
@@ -104,16 +104,15 @@ class QRNN(nn.Module):
             raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype or torch.get_default_dtype()}")
         resolve(gradient, "weights")
         check_shots(shots)
-        resolve_backend(backend)
         self.input_size = input_size
         self.circuit = copy.deepcopy(circuit) if circuit is not None else cells.crx_chain(n_qubits=8)
         self.batch_first = batch_first
         self.gradient = gradient
         self.shots = shots
         self.noise = copy.deepcopy(noise)
-        with_noise(self.circuit, self.noise)  # raises where they do not fit
         self.output = output
         self.backend = backend
+        self._evaluation()  # raises where circuit, noise and backend do not fit
         self.generator = generator
         self._n_angles, self._dim = self.circuit.n_angles, 2 ** len(self.circuit.memory)
         n_readout = len(self.circuit.readout)
@@ -130,6 +129,14 @@ class QRNN(nn.Module):
     def output_size(self) -> int:
         """Number of output features per step."""
         return self.signs.shape[0 if self.output == "probabilities" else 1]
+
+    @property
+    def backend_used(self) -> str:
+        """Name of the backend that runs the layer: where `backend` is "auto", what that means for this circuit."""
+        return self._evaluation().backend.name
+
+    def _evaluation(self) -> Evaluation:
+        return settle(self.circuit, self.noise, self.backend, self.shots)
 
     def reset_parameters(self) -> None:
         """Draw the encoder's parameters anew.
@@ -241,8 +248,7 @@ class QRNN(nn.Module):
                 "input.to(...) or model.to(...), to float32 or float64"
             )
         estimator = resolve(self.gradient, "weights")
-        circuit = with_noise(self.circuit, self.noise)
-        evaluation = Evaluation(circuit, resolve_backend(self.backend), self.shots)
+        evaluation = self._evaluation()
         if isinstance(estimator, Perturbation) and estimator.over_weights:
             probs, final = over_weights(self.encoder, x, initial, packing, evaluation, estimator, self.generator)
         else:
@@ -251,13 +257,13 @@ class QRNN(nn.Module):
 
             def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
                 return evolve(
-                    circuit,
+                    evaluation.circuit,
                     angles,
                     memory,
                     gradient=estimator,
                     shots=self.shots,
                     generator=fork(self.generator) if one_seed else self.generator,
-                    backend=self.backend,
+                    backend=evaluation.backend,
                     sequence_ids=ids if one_seed else None,
                 )
 

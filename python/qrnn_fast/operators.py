@@ -24,6 +24,7 @@ from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.native import Native
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.estimators import Adjoint, Estimator, Evaluation, parse
+from qrnn_fast.estimators.prefetch import run_ahead, runs_ahead
 
 NATIVE = Native()
 
@@ -179,6 +180,22 @@ def _gradients(
     return p.estimator.vjp(p.evaluation, angles, memory, grad_probs, grad_memory, start, sequence_ids)
 
 
+def _run_ahead(
+    p: _Problem, angles: Tensor, seed: Tensor | None, sequence_ids: Tensor | None
+) -> tuple[Evaluation, Evaluation | None]:
+    """The evaluations of the forward and of the backward pass, run in one call; None where they have one each."""
+    zeros = angles.new_zeros(*angles.shape[:2], p.n_outcomes)
+
+    def forward(evaluation: Evaluation) -> object:
+        return _outputs(p._replace(evaluation=evaluation), angles, None, seed, sequence_ids)
+
+    def backward(evaluation: Evaluation) -> object:
+        return _gradients(p._replace(evaluation=evaluation), angles, None, seed, sequence_ids, zeros, None)
+
+    ahead = run_ahead(p.evaluation, 0 if seed is None else int(seed), [forward, backward])
+    return (p.evaluation, None) if ahead is None else (ahead[0], ahead[1])
+
+
 def _prepare_backward(ctx: Any, angles: Tensor, grad_probs: Tensor | None) -> tuple[_Problem, Tensor]:
     """The problem, and zero in place of no gradient; refuses what the estimator cannot give."""
     p = _problem(ctx.problem)
@@ -195,13 +212,20 @@ class _Direct(torch.autograd.Function):
         angles, memory, seed, sequence_ids, ctx.problem = inputs
         ctx.save_for_backward(angles, memory, seed, sequence_ids)
         ctx.set_materialize_grads(False)  # a None for the final memory saves work
-        return _outputs(_problem(ctx.problem), angles, memory, seed, sequence_ids)
+        p = _problem(ctx.problem)
+        ctx.ahead = None
+        if runs_ahead(p.evaluation.backend) and memory is None:
+            forward, ctx.ahead = _run_ahead(p, angles, seed, sequence_ids)
+            p = p._replace(evaluation=forward)
+        return _outputs(p, angles, memory, seed, sequence_ids)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         angles, memory, seed, sequence_ids = ctx.saved_tensors
         grad_memory = grads[1]
         p, grad_probs = _prepare_backward(ctx, angles, grads[0])
+        if ctx.ahead is not None:
+            p = p._replace(evaluation=ctx.ahead)
         grad_initial: Tensor | None
         # With create_graph=True the registered op is needed, too: it refuses to be differentiated.
         if torch.is_grad_enabled() or _is_traced(angles, memory, grad_probs, grad_memory):

@@ -9,8 +9,8 @@ from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.native import Native
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.estimators.base import check_id_range
-from qrnn_fast.evolve import check_ids, check_shots, check_tensors, draw_seed, resolve_backend
-from qrnn_fast.noise.model import NoiseModel, with_noise
+from qrnn_fast.evolve import check_ids, check_shots, check_tensors, draw_seed
+from qrnn_fast.fallback import Noise, settle
 
 
 def sample(
@@ -19,7 +19,7 @@ def sample(
     shots: int,
     memory: Tensor | None = None,
     *,
-    noise: NoiseModel | None = None,
+    noise: Noise = None,
     generator: torch.Generator | None = None,
     sequence_ids: Tensor | None = None,
     backend: str | Backend = "auto",
@@ -34,7 +34,7 @@ def sample(
         angles: (B, T, A) or (T, A), float32 or float64, radians, finite.
         shots: number of samples per sequence.
         memory: density matrix before the first step, as of `evolve`; each shot starts in one of its eigenvectors.
-        noise: of the circuit: what runs is `noise.apply(circuit)`. None for none.
+        noise: of the circuit, as of `evolve`; None for none.
         generator: source of the seed; None for torch's default generator.
         sequence_ids: (B,) int64, 0 <= id < 2^32, or without dimensions where `angles` is (T, A): what a sequence draws
             is decided by the seed and its id. None for the row numbers.
@@ -49,11 +49,11 @@ def sample(
         TypeError: a wrong dtype or type of an argument.
     """
     check_tensors(circuit, angles, memory)
-    circuit = with_noise(circuit, noise)
     check_shots(shots)
     if shots is None:
         raise TypeError("shots must be an integer, got None")
-    engine = resolve_backend(backend)
+    # Aer would not tell single shots: where there is no room, the native backend says so.
+    circuit, engine, _ = settle(circuit, noise, "native" if backend == "auto" else backend, shots)
     if not isinstance(engine, Native):
         raise ValueError(
             f"backend {engine.name!r} tells frequencies alone; use backend='native', or qf.evolve with shots"

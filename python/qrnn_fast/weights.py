@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from qrnn_fast.estimators import Evaluation, Perturbation
 from qrnn_fast.estimators.base import contract, copies_seed, copy_ids
+from qrnn_fast.estimators.prefetch import run_ahead, runs_ahead
 from qrnn_fast.evolve import check_tensors, draw_seed
 from qrnn_fast.operators import refuse_other_derivatives
 from qrnn_fast.packing import Packing
@@ -48,9 +49,12 @@ class EncodedRun(NamedTuple):
     seed: int
     rng_state: Tensor | None
 
-    def run(self, x: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Probabilities and final memory, for the parameters as they are."""
-        angles = encode(self.encoder, x, self.evaluation.circuit.n_angles)
+    def encode(self, x: Tensor) -> Tensor:
+        """Angles for the parameters as they are."""
+        return encode(self.encoder, x, self.evaluation.circuit.n_angles)
+
+    def run(self, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Probabilities and final memory."""
 
         def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
             check_tensors(self.evaluation.circuit, angles, memory)
@@ -139,7 +143,22 @@ class _OverWeights(torch.autograd.Function):
     def forward(
         ctx: Any, encoded: EncodedRun, x: Tensor, memory: Tensor | None, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        probs, final = encoded.run(x, memory)
+        angles = encoded.encode(x)
+        ahead = None
+        if runs_ahead(encoded.evaluation.backend) and memory is None:
+            zeros = angles.new_zeros(*angles.shape[:-1], 2 ** len(encoded.evaluation.circuit.readout))
+            ahead = run_ahead(
+                encoded.evaluation,
+                encoded.seed,
+                [
+                    lambda evaluation: encoded._replace(evaluation=evaluation).run(angles, None),
+                    lambda evaluation: encoded._replace(evaluation=evaluation).gradients(
+                        x, None, parameters, zeros, None
+                    ),
+                ],
+            )
+        probs, final = (encoded if ahead is None else encoded._replace(evaluation=ahead[0])).run(angles, memory)
+        encoded = encoded if ahead is None else encoded._replace(evaluation=ahead[1])
         ctx.encoded, ctx.shape, ctx.dtype = encoded, probs.shape, probs.dtype
         ctx.save_for_backward(x, memory, *parameters)
         ctx.set_materialize_grads(False)
@@ -200,7 +219,7 @@ def over_weights(
     rng_state = torch.get_rng_state() if gradient and encoder.training and type(encoder) is not nn.Linear else None
     encoded = EncodedRun(encoder, tuple(trainable), packing, evaluation, estimator, seed, rng_state)
     if not gradient:
-        return encoded.run(x, memory)
+        return encoded.run(encoded.encode(x), memory)
     outputs: tuple[Tensor, Tensor | None] = _OverWeights.apply(  # type: ignore[no-untyped-call]
         encoded, x, memory, *trainable.values()
     )

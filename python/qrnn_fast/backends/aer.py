@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from qiskit_aer import AerError, AerSimulator
 from torch import Tensor
 
 from qrnn_fast.circuit import Circuit, Operation
@@ -32,13 +33,23 @@ class Aer:
     outcomes being the result. The circuit's channels run as Kraus instructions, its readout errors act on Aer's
     probabilities or counts. Transpiled circuits are kept, one for each circuit, length and way.
 
+    All estimators but the adjoint work over it. What it calls circuits is called so here, and its options have its
+    names.
+
     Args:
         shots: samples per sequence, unless `evolve` or the layer asks for another number; None for exact results.
-        method: Aer's simulation method for shots; exact results take "density_matrix".
+        method: Aer's simulation method for shots; exact results take "density_matrix", which "automatic" stands for.
         device: "CPU", or "GPU" where Aer was built for it.
         precision: "double" or "single".
+        seed_simulator: where the random numbers start, in place of what is drawn from torch's generator. Calls draw
+            different numbers, but another backend made with the same one draws the same in the same calls.
         noise_model: a qiskit_aer NoiseModel or None: noise that Aer adds by itself, besides the circuit's own.
         max_parallel_threads: 0 for all cores.
+        options: more of Aer's options by name, such as `matrix_product_state_max_bond_dimension` or `fusion_enable`.
+
+    Raises:
+        ValueError: a value that Aer does not take.
+        TypeError: shots that are no integer.
     """
 
     name: ClassVar[str] = "aer"
@@ -50,21 +61,36 @@ class Aer:
         method: str = "automatic",
         device: str = "CPU",
         precision: str = "double",
+        seed_simulator: int | None = None,
         noise_model: Any = None,
         max_parallel_threads: int = 0,
+        **options: Any,
     ) -> None:
         if shots is not None and (isinstance(shots, bool) or not isinstance(shots, int)):
             raise TypeError(f"shots must be an integer or None, got {shots!r}")
         if shots is not None and shots < 1:
             raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
+        if precision not in ("double", "single"):
+            raise ValueError(f"precision must be 'double' or 'single', got {precision!r}")
+        if (available := AerSimulator().available_devices()) and device not in available:
+            raise ValueError(
+                f"this installation of Aer has no device {device!r}; it has {', '.join(map(repr, available))} (the "
+                "package qiskit-aer-gpu brings 'GPU')"
+            )
         self.shots = shots
         self._options = {
             "device": device,
             "precision": precision,
             "noise_model": noise_model,
             "max_parallel_threads": max_parallel_threads,
+            **options,
         }
         self._method = method
+        try:
+            self._simulator = AerSimulator(method=method, **self._options)
+        except AerError as error:
+            raise ValueError(f"Aer does not take these options: {error.message}") from error
+        self._seeds = None if seed_simulator is None else _Seeds(seed_simulator)
         self._transpiled: dict[tuple[str, int, bool], _Transpiled] = {}
 
     def __repr__(self) -> str:
@@ -87,7 +113,7 @@ class Aer:
             angles: (B, T, A) float32 or float64, radians, finite.
             memory: (B, 2^m, 2^m) complex64 or complex128, or None for |0...0>; None only, where there are shots.
             shots: samples per sequence; None for the number given to the constructor.
-            seed: of Aer's random numbers.
+            seed: of Aer's random numbers, where there is no `seed_simulator`.
             sequence_ids: (B,) int64, 0 <= id < 2^32; None for 0, 1, ..., B - 1. A sequence's numbers start from a seed
                 of its own, made of `seed` and its id. Consecutive ids run as one job, others as several.
 
@@ -159,8 +185,6 @@ class Aer:
         each bit is copied to an ancilla by CX, which dephases the qubit as a measurement does, and the ancillas are
         read and reset at the end of the step.
         """
-        import qiskit_aer  # noqa: F401  gives QuantumCircuit its save instructions
-
         direct = _only_reset_after_measuring(circuit)
         n, r = circuit.n_qubits, len(circuit.readout)
         qubits = list(circuit.readout) if direct else list(range(n, n + r))
@@ -205,6 +229,7 @@ class Aer:
             return torch.from_numpy(counts).to(angles.dtype)
         prepared = self._prepare(circuit, n_steps, exact=False)
         ids = range(n_rows) if sequence_ids is None else sequence_ids.tolist()
+        seed = seed if self._seeds is None else self._seeds.in_place_of(seed)
         seeds = [seed % 2**62 + _SEED_STEP * i for i in ids]  # below Aer's limit of 2^63
         values = [self._values(prepared, row) for row in angles]
         for job in _consecutive(seeds):
@@ -226,15 +251,12 @@ class Aer:
 
     @cached_property
     def _density_simulator(self) -> Any:
-        from qiskit_aer import AerSimulator
-
+        if self._method not in ("automatic", "density_matrix"):
+            raise ValueError(
+                f"method={self._method!r} gives no exact probabilities of circuits with measurements inside; set "
+                "shots, or take method='density_matrix'"
+            )
         return AerSimulator(method="density_matrix", **self._options)
-
-    @cached_property
-    def _simulator(self) -> Any:
-        from qiskit_aer import AerSimulator
-
-        return AerSimulator(method=self._method, **self._options)
 
     def _prepare(self, circuit: Circuit, n_steps: int, *, exact: bool) -> _Transpiled:
         key = (circuit.to_string(), n_steps, exact)
@@ -267,6 +289,23 @@ class Aer:
             details = "; ".join(str(r.status) for r in result.results if not r.success)
             raise RuntimeError(f"Aer failed: {result.status}. {details}")
         return result
+
+
+class _Seeds:
+    """A stream of seeds in place of another: where two seeds of that one are equal and follow each other, so do these.
+
+    The calls of one gradient share a seed, by which the two ends of a difference draw the same numbers.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._generator = np.random.default_rng(start)
+        self._theirs: int | None = None
+        self._ours = 0
+
+    def in_place_of(self, seed: int) -> int:
+        if seed != self._theirs:
+            self._theirs, self._ours = seed, int(self._generator.integers(2**62))
+        return self._ours
 
 
 def _consecutive(seeds: list[int]) -> list[slice]:

@@ -11,7 +11,12 @@ from qrnn_fast.circuit import Circuit
 
 @runtime_checkable
 class Backend(Protocol):
-    """Where and how circuits run. Gradients are not its business."""
+    """Where and how circuits run. Gradients are not its business.
+
+    A backend with an attribute `one_call_per_update` that is true is called once for an update where that is possible:
+    with the forward pass and all perturbed copies of the gradient that will follow. For backends whose calls wait in a
+    queue.
+    """
 
     @property
     def name(self) -> str:

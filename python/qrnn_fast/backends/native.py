@@ -103,6 +103,19 @@ class Native:
             )
         return told, _memory(final)
 
+    def refusal(self, circuit: Circuit, shots: int | None) -> str:
+        """Why there is no room for a sequence of this circuit on one thread; empty where there is."""
+        text, no_steps = circuit.to_string(), np.zeros((1, 0, circuit.n_angles))
+        try:
+            if shots is not None and self.sampling == "trajectories":
+                ids = np.zeros(1, np.uint32)
+                _core.sample(_compile_sampling(text), no_steps, None, None, ids, 0, shots, 1, averages=True)
+            else:
+                _core.forward(_compile(text, self.engine).plan, no_steps, None, 1)
+        except ValueError as error:
+            return str(error)
+        return ""
+
     def sample(
         self,
         circuit: Circuit,

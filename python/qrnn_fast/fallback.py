@@ -1,0 +1,100 @@
+"""Which backend runs a circuit: the one that is named; for "auto", the compiled engines, or Aer where they cannot."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from qrnn_fast.backends.base import Backend
+from qrnn_fast.circuit import Circuit
+from qrnn_fast.estimators import Evaluation
+from qrnn_fast.noise.model import NoiseModel, with_noise
+from qrnn_fast.operators import NATIVE
+
+# A qf.NoiseModel, or Qiskit Aer's, which is not imported here.
+Noise = Any
+
+
+class FallbackWarning(UserWarning):
+    """backend="auto" runs a circuit on Aer, for the reason that the message tells."""
+
+
+def settle(circuit: Circuit, noise: Noise, backend: str | Backend, shots: int | None) -> Evaluation:
+    """The noisy circuit on the backend that runs it; worked out once, until the circuit changes.
+
+    Args:
+        circuit: one time step.
+        noise: a qf.NoiseModel, a qiskit_aer NoiseModel, or None.
+        backend: "auto", "native" or a backend object.
+        shots: samples per sequence, or None.
+
+    Raises:
+        ValueError: an unknown backend, or noise that does not fit the circuit or the backend.
+        TypeError: a backend or noise of another type.
+
+    Warns:
+        FallbackWarning: "auto" means Aer here; once for a circuit.
+    """
+    if isinstance(backend, str):
+        if backend not in ("auto", "native"):
+            raise ValueError(
+                f"unknown backend {backend!r}; accepted: 'auto', 'native' or a backend object such as qf.backends.Aer()"
+            )
+    elif not (hasattr(backend, "run") and hasattr(backend, "name")):
+        raise TypeError(f"backend must be 'auto', 'native' or a backend object, got {type(backend).__name__}")
+    if backend != "auto":
+        noisy = with_noise(circuit, _taken_over(circuit, noise))
+        return Evaluation(noisy, NATIVE if isinstance(backend, str) else backend, shots)
+    return _automatic(circuit, noise, shots)
+
+
+def _taken_over(circuit: Circuit, noise: Noise) -> NoiseModel | None:
+    """Aer's noise model as one of ours; others as they are."""
+    if not type(noise).__module__.startswith("qiskit_aer."):
+        return noise  # type: ignore[no-any-return]
+    key = "taken over", id(noise)
+    if key not in circuit.remembered:
+        # With the model itself, so that its id is nobody else's.
+        circuit.remembered[key] = noise, NoiseModel.from_qiskit(noise)
+    ours: NoiseModel = circuit.remembered[key][1]
+    return ours
+
+
+def _automatic(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:
+    key = "automatic", noise.fingerprint if isinstance(noise, NoiseModel) else id(noise), shots
+    _decide(circuit, noise, shots, key)
+    evaluation: Evaluation = circuit.remembered[key][1]
+    return evaluation
+
+
+def _decide(circuit: Circuit, noise: Noise, shots: int | None, key: tuple[Any, ...]) -> None:
+    """What is done once, for real, while torch.compile traces; the code is valid for this circuit, noise and shots."""
+    if key not in circuit.remembered:
+        circuit.remembered[key] = noise, _choose(circuit, noise, shots)
+
+
+_decide._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def _choose(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:
+    try:
+        ours = _taken_over(circuit, noise)
+    except ValueError as error:
+        return Evaluation(circuit, _aer(str(error), noise_model=noise), shots)
+    noisy = with_noise(circuit, ours)
+    if not circuit.readout:
+        return Evaluation(noisy, NATIVE, shots)  # which says that nothing is measured
+    cause = NATIVE.refusal(noisy, shots)
+    return Evaluation(noisy, _aer(cause) if cause else NATIVE, shots)
+
+
+def _aer(cause: str, **options: Any) -> Backend:
+    from qrnn_fast.backends.aer import Aer
+
+    warnings.warn(
+        f"backend='auto' runs this circuit on Qiskit Aer, far slower and without the adjoint: {cause}. "
+        "backend='native' raises instead, backend=qf.backends.Aer() takes settings",
+        FallbackWarning,
+        stacklevel=2,
+    )
+    return Aer(**options)

@@ -1,0 +1,108 @@
+"""Which backend runs a circuit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import qiskit_aer.noise as aer
+import qrnn_fast as qf
+import torch
+from qrnn_fast import cells
+
+CIRCUIT = cells.crx_chain(2)
+ANGLES = torch.linspace(-1, 1, 2 * CIRCUIT.n_angles, dtype=torch.float64).view(1, 2, -1)
+
+
+def known() -> Any:
+    model = aer.NoiseModel()
+    model.add_all_qubit_quantum_error(aer.depolarizing_error(0.1, 1), ["rx"])
+    return model
+
+
+def unknown() -> Any:
+    """Noise on a gate of three qubits, which no circuit here has, beside one that acts."""
+    model = known()
+    model.add_all_qubit_quantum_error(aer.depolarizing_error(0.1, 3), ["ccx"])
+    return model
+
+
+def too_large() -> qf.Circuit:
+    """All of 20 qubits carried on: exact probabilities need terabytes, in any simulator."""
+    circuit = qf.Circuit(20)
+    for qubit in range(20):
+        circuit.ry(circuit.angle(), qubit)
+        circuit.cx(qubit, (qubit + 1) % 20)
+    return circuit.measure(0)
+
+
+def test_native_where_it_can() -> None:
+    layer = qf.QRNN(1, CIRCUIT)
+    assert layer.backend_used == "native"
+    assert qf.QRNN(1, CIRCUIT, backend=qf.backends.Aer(), gradient="spsa").backend_used == "aer"
+
+
+def test_aers_noise_model_runs_natively() -> None:
+    circuit = cells.crx_chain(2)
+    ours, _ = qf.evolve(circuit, ANGLES, noise=known())
+    expected, _ = qf.evolve(circuit, ANGLES, noise=qf.NoiseModel.from_qiskit(known()))
+    torch.testing.assert_close(ours, expected, atol=0, rtol=0)
+    assert qf.QRNN(1, circuit, noise=known()).backend_used == "native"
+
+
+def test_falls_back_to_aer_with_one_warning() -> None:
+    circuit, noise = cells.crx_chain(2), unknown()
+    with pytest.warns(qf.FallbackWarning, match="error on 'ccx' of Qiskit's noise model acts on 3 qubits") as caught:
+        for _ in range(3):
+            ours, _ = qf.evolve(circuit, ANGLES, noise=noise)
+    assert len(caught) == 1
+    expected, _ = qf.evolve(circuit, ANGLES, backend=qf.backends.Aer(noise_model=unknown()))
+    torch.testing.assert_close(ours, expected, atol=1e-12, rtol=0)
+
+
+def test_a_layer_on_aer() -> None:
+    with pytest.warns(qf.FallbackWarning) as caught:
+        layer = qf.QRNN(1, CIRCUIT, noise=unknown(), gradient="spsa")
+        assert layer.backend_used == "aer"
+        layer(torch.rand(2, 1, 1))[0].sum().backward()
+    assert len(caught) == 1
+    assert layer.encoder.bias.grad is not None
+
+
+def test_the_adjoint_says_what_else_there_is() -> None:
+    with pytest.warns(qf.FallbackWarning):
+        layer = qf.QRNN(1, CIRCUIT, noise=unknown())
+    with pytest.raises(ValueError, match="needs the native backend, got 'aer'; with that one use"):
+        layer(torch.rand(2, 1, 1))
+
+
+def test_native_raises_instead() -> None:
+    with pytest.raises(ValueError, match="acts on 3 qubits"):
+        qf.QRNN(1, CIRCUIT, noise=unknown(), backend="native")
+    with pytest.raises(ValueError, match="of memory, the limit is"):
+        qf.evolve(too_large(), torch.zeros(1, 1, 20), backend="native")
+
+
+def test_no_room() -> None:
+    circuit = too_large()
+    with pytest.warns(qf.FallbackWarning, match=r"auto.* of memory, the limit is .*use fewer qubits"):
+        layer = qf.QRNN(1, circuit)
+    assert layer.backend_used == "aer"
+    with torch.no_grad(), pytest.raises(RuntimeError, match="Aer failed: .*memory"):
+        layer(torch.zeros(1, 1, 1))
+    assert qf.QRNN(1, circuit, shots=10).backend_used == "native"
+
+
+def test_a_changed_circuit_is_looked_at_again() -> None:
+    circuit = too_large()
+    with pytest.warns(qf.FallbackWarning):
+        qf.QRNN(1, circuit)
+    circuit.reset(list(range(1, 20)))
+    layer = qf.QRNN(1, circuit)
+    assert layer.backend_used == "native"
+
+
+def test_a_compiled_layer() -> None:
+    circuit = cells.crx_chain(2)
+    run = torch.compile(lambda a: qf.evolve(circuit, a)[0], backend="eager", fullgraph=True)
+    torch.testing.assert_close(run(ANGLES), qf.evolve(circuit, ANGLES)[0], atol=0, rtol=0)
