@@ -148,3 +148,20 @@ def test_overrides_reach_the_engine() -> None:
     outputs = [qf.evolve(circuit, angles, backend=qf.backends.Native(engine=e))[0] for e in ("pauli", "factor")]
     torch.testing.assert_close(*outputs, rtol=0, atol=1e-13)
     assert not torch.equal(*outputs)  # different arithmetic: rounding tells them apart
+
+
+@pytest.mark.parametrize("n_qubits", [10, 24])
+def test_long_merged_chains(n_qubits: int) -> None:
+    """A ring of which one qubit is carried on becomes one op on it, multiplied out without wide products on the way."""
+    circuit = Circuit(n_qubits)
+    for qubit in range(n_qubits):
+        circuit.ry(circuit.angle(), qubit)
+        circuit.cx(qubit, (qubit + 1) % n_qubits)
+    circuit.measure(0).reset(list(range(1, n_qubits)))
+    plan = circuit.plan()
+    assert plan.engine == "pauli"
+    assert plan.costs[0].operations < 30 * n_qubits
+    angles = torch.linspace(-1, 2, 2 * n_qubits, dtype=torch.float64).view(2, -1)
+    probs, _ = qf.evolve(circuit, angles)
+    sampled, _ = qf.evolve(circuit, angles, shots=100_000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(probs, sampled, atol=5 * 0.5 / 100_000**0.5, rtol=0)

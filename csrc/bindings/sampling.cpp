@@ -6,6 +6,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/module.hpp"
+#include "engines/budget.hpp"
 #include "engines/trajectory/kernel.hpp"
 #include "engines/trajectory/run.hpp"
 
@@ -18,8 +19,11 @@ using Ids = py::array_t<std::uint32_t, py::array::c_style>;
 
 // A new array where it is wanted, else None.
 template <class Number>
-py::object array_of(bool wanted, const std::vector<py::ssize_t>& shape, Number*& data) {
+py::object array_of(bool wanted, const char* what, const std::vector<py::ssize_t>& shape, Number*& data) {
     if (!wanted) return py::none();
+    double bytes = sizeof(Number);
+    for (py::ssize_t n : shape) bytes *= static_cast<double>(n);
+    check_memory(bytes, what, "ask for fewer sequences, steps or shots, or carry fewer qubits over the step");
     py::array_t<Number> array(shape);
     data = array.mutable_data();
     return array;
@@ -52,9 +56,10 @@ py::object sample(const TrajectoryPlan& plan, const py::array& angles, const std
     batch.seed = seed;
     batch.shots = shots;
     Samples<Real> out{};
-    const py::object outcomes = array_of(!averages, {n, shots, n_steps}, out.outcomes);
-    const py::object frequencies = array_of(averages, shapes.probabilities(), out.frequencies);
-    const py::object memory = array_of(averages, shapes.memory(), out.memory);
+    const py::object outcomes = array_of(!averages, "the list of outcomes", {n, shots, n_steps}, out.outcomes);
+    const py::object frequencies =
+        array_of(averages, "the list of frequencies", shapes.probabilities(), out.frequencies);
+    const py::object memory = array_of(averages, "the averaged memory", shapes.memory(), out.memory);
     {
         py::gil_scoped_release release;
         run_sampling(plan, batch, threads, out, poll_signals);
@@ -71,8 +76,8 @@ py::object steps(const py::array& probabilities, const Ids& ids, std::uint64_t s
     const Real* p = checked<Real>(probabilities, "probabilities", shape);
     std::int32_t* outcomes = nullptr;
     Real* frequencies = nullptr;
-    py::object result =
-        averages ? array_of(true, shape, frequencies) : array_of(true, {shape[0], shots, shape[1]}, outcomes);
+    py::object result = averages ? array_of(true, "the list of frequencies", shape, frequencies)
+                                 : array_of(true, "the list of outcomes", {shape[0], shots, shape[1]}, outcomes);
     {
         py::gil_scoped_release release;
         sample_steps(p, shape[0], shape[1], shape[2], ids.data(), seed, shots, threads, outcomes, frequencies);

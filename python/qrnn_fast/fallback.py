@@ -80,21 +80,25 @@ def _choose(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:
     try:
         ours = _taken_over(circuit, noise)
     except ValueError as error:
-        return Evaluation(circuit, _aer(str(error), noise_model=noise), shots)
+        return Evaluation(circuit, _aer(circuit, shots, str(error), noise_model=noise), shots)
     noisy = with_noise(circuit, ours)
     if not circuit.readout:
         return Evaluation(noisy, NATIVE, shots)  # which says that nothing is measured
     cause = NATIVE.refusal(noisy, shots)
-    return Evaluation(noisy, _aer(cause) if cause else NATIVE, shots)
+    return Evaluation(noisy, _aer(noisy, shots, cause) if cause else NATIVE, shots)
 
 
-def _aer(cause: str, **options: Any) -> Backend:
+def _aer(circuit: Circuit, shots: int | None, cause: str, **options: Any) -> Backend:
+    """Aer in place of the native backend; raises ValueError where it has no room for the circuit either."""
     from qrnn_fast.backends.aer import Aer
 
+    aer = Aer(**options)
+    if refusal := aer.refusal(circuit, exact=shots is None):
+        raise ValueError(f"no backend runs this circuit. Native: {cause}. Aer: {refusal}")
     warnings.warn(
         f"backend='auto' runs this circuit on Qiskit Aer, far slower and without the adjoint: {cause}. "
         "backend='native' raises instead, backend=qf.backends.Aer() takes settings",
         FallbackWarning,
         stacklevel=2,
     )
-    return Aer(**options)
+    return aer

@@ -139,6 +139,19 @@ class Aer:
             else (self._sample(circuit, angles, shots, seed, sequence_ids), None)
         )
 
+    def refusal(self, circuit: Circuit, *, exact: bool) -> str:
+        """Why there is no room for this circuit, exactly or by shots; empty where there is."""
+        simulator = self._density_simulator if exact else self._simulator
+        n_ancillas = len(circuit.readout) if exact and not _only_reset_after_measuring(circuit) else 0
+        needed, room = circuit.n_qubits + n_ancillas, simulator.num_qubits
+        if needed <= room:
+            return ""
+        further = f" and {n_ancillas} more to keep its outcomes" if n_ancillas else ""
+        return (
+            f"Aer's method {simulator.options.method!r} has room for {room} qubits on this machine, and the circuit "
+            f"has {circuit.n_qubits}{further}; use fewer qubits, or shots with method='matrix_product_state'"
+        )
+
     # ---- exact
 
     def _exact(self, circuit: Circuit, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -265,6 +278,8 @@ class Aer:
 
             if not circuit.readout:
                 raise ValueError("the circuit measures nothing; call measure([...]) on at least one qubit")
+            if refusal := self.refusal(circuit, exact=exact):
+                raise ValueError(refusal)
             sequence = SequenceParameters(circuit, n_steps)
             qc = self._build_exact(circuit, sequence) if exact else build(circuit, sequence)
             simulator = self._density_simulator if exact else self._simulator

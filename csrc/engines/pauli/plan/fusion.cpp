@@ -48,7 +48,8 @@ PatternOp pattern_of(const Superop& op) {
 
 // ---- Groups of ops that become one. A group never changes: candidate groupings share those they have in common.
 struct Group {
-    std::vector<int> members;  // indices of the original ops, in program order
+    int op = -1;                                      // index of the one original op it is,
+    std::vector<std::shared_ptr<const Group>> parts;  // or what it was made of, in topological order
     PatternOp pattern;
     int products = 0;  // multiplications that make the group's entries
     std::vector<int> wires;
@@ -64,7 +65,7 @@ class Fusion {
     explicit Fusion(WireProgram& program) : program_(program) {
         for (size_t i = 0; i < program.ops.size(); ++i) {
             Group group;
-            group.members = {static_cast<int>(i)};
+            group.op = static_cast<int>(i);
             group.pattern = pattern_of(program.ops[i]);
             groups_.push_back(complete(std::move(group)));
         }
@@ -180,8 +181,8 @@ class Fusion {
                 (below[g] ? after : before).push_back(groups_[g]);
                 continue;
             }
-            if (made.members.empty()) {
-                made.members = group.members;
+            made.parts.push_back(groups_[g]);
+            if (made.parts.size() == 1) {
                 made.pattern = group.pattern;
                 made.products = group.products;
                 continue;
@@ -189,7 +190,6 @@ class Fusion {
             PatternAlgebra algebra;
             made.pattern = compose(made.pattern, group.pattern, algebra);
             made.products += group.products + algebra.products;
-            made.members.insert(made.members.end(), group.members.begin(), group.members.end());
             // A wide intermediate result is allowed (a readout qubit on its way), a wide final one is not.
             if (made.pattern.in.size() > max_wires || quantum_wires(made.pattern.out) > max_wires + 1) return {};
         }
@@ -283,14 +283,18 @@ class Fusion {
 
     void write_back() {
         std::vector<Superop> ops;
-        for (int g : schedule(groups_)) {
-            const Group& group = *groups_[g];
-            Superop op = program_.ops[group.members[0]];
-            for (size_t i = 1; i < group.members.size(); ++i)
-                op = compose(op, program_.ops[group.members[i]], program_.expressions);
-            ops.push_back(std::move(op));
-        }
+        for (int g : schedule(groups_)) ops.push_back(multiplied_out(*groups_[g]));
         program_.ops = std::move(ops);
+    }
+
+    // Part by part, as it was merged: op by op in program order, intermediate results would be wider by a wire for
+    // every level of merging.
+    Superop multiplied_out(const Group& group) const {
+        if (group.parts.empty()) return program_.ops[group.op];
+        Superop op = multiplied_out(*group.parts[0]);
+        for (size_t i = 1; i < group.parts.size(); ++i)
+            op = compose(op, multiplied_out(*group.parts[i]), program_.expressions);
+        return op;
     }
 
     WireProgram& program_;
