@@ -4,6 +4,7 @@ import torch  # noqa: F401  before the extension, which uses the OpenMP library 
 
 from qrnn_fast import backends, cells, noise
 from qrnn_fast.circuit import Angle, Circuit
+from qrnn_fast.encoders import InputsAndWeights
 from qrnn_fast.estimators import FDSA, SPSA, Adjoint, ParameterShift
 from qrnn_fast.evolve import evolve
 from qrnn_fast.fallback import FallbackWarning
@@ -21,6 +22,7 @@ __all__ = [
     "Angle",
     "Circuit",
     "FallbackWarning",
+    "InputsAndWeights",
     "NoiseModel",
     "ParameterShift",
     "backends",
