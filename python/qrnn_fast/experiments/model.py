@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from qrnn_fast import _core, cells
+from qrnn_fast import _core, backends, cells
+from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import FDSA, SPSA
 from qrnn_fast.experiments.noise import make_noise
 from qrnn_fast.experiments.settings import DTYPES, Settings
 from qrnn_fast.nn import QRNN
+
+
+SHOTS = 1024  # of a processor, where none are given
+
+
+class Way(NamedTuple):
+    """How a layer's circuits run."""
+
+    backend: str | Backend
+    shots: int | None
 
 
 class Forecaster(nn.Module):
@@ -22,13 +35,15 @@ class Forecaster(nn.Module):
         layer: maps (B, T, context) to (B, T, features) and a memory.
         features: size of the layer's output.
         n_targets: number of predicted columns.
-        measuring_shots: of a QRNN that trains exactly: its shots where no gradient is wanted. None leaves it as it is.
+        measured_by: of a QRNN that is trained in one way and measured in another: the second one, by which it runs
+            where no gradient is wanted. None leaves it as it is.
     """
 
-    def __init__(self, layer: nn.Module, features: int, n_targets: int, measuring_shots: int | None = None) -> None:
+    def __init__(self, layer: nn.Module, features: int, n_targets: int, measured_by: Way | None = None) -> None:
         super().__init__()
         self.layer = layer
-        self.measuring_shots = measuring_shots
+        self.trained_by = Way(layer.backend, layer.shots) if isinstance(layer, QRNN) else None
+        self.measured_by = measured_by
         dtype = next(layer.parameters()).dtype
         self.head = nn.Linear(features, n_targets, dtype=dtype)
         # The study's initialisation: probabilities are about 1 / features each, so the weights are large.
@@ -38,8 +53,8 @@ class Forecaster(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Predictions (B, T, n_targets) for inputs (B, T, context)."""
-        if isinstance(self.layer, QRNN) and self.measuring_shots is not None:
-            self.layer.shots = None if torch.is_grad_enabled() else self.measuring_shots
+        if isinstance(self.layer, QRNN) and self.trained_by is not None and self.measured_by is not None:
+            self.layer.backend, self.layer.shots = self.trained_by if torch.is_grad_enabled() else self.measured_by
         output, _ = self.layer(x)
         return self.head(output)  # type: ignore[no-any-return]
 
@@ -50,7 +65,34 @@ def make_circuit(settings: Settings) -> Circuit:
     return cell[settings.cell](n_qubits=settings.qubits, repeats=settings.repeats)
 
 
-def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.Generator) -> Forecaster:
+def make_backend(settings: Settings, journal: Path | None = None, max_qpu_seconds: float | None = None) -> str | Backend:
+    """The backend of a run.
+
+    Args:
+        settings: the run's settings.
+        journal: where a processor's jobs are kept.
+        max_qpu_seconds: limit to a processor's time.
+
+    Raises:
+        ValueError: an unknown processor, or one that cannot run recurrent circuits.
+        RuntimeError: no account of IBM's is saved.
+        ImportError: a package is missing.
+    """
+    if settings.backend == "aer":
+        return backends.Aer(shots=settings.shots, max_parallel_threads=settings.threads or 0)
+    if settings.runs_on_qpu:
+        return backends.Runtime(
+            settings.backend.removeprefix("runtime:"),
+            shots=settings.shots or SHOTS,
+            journal=journal,
+            max_qpu_seconds=max_qpu_seconds,
+        )
+    return settings.backend
+
+
+def make_model(
+    settings: Settings, n_targets: int, seed: int, directions: torch.Generator, backend: str | Backend = "auto"
+) -> Forecaster:
     """The network of a run, with the initial weights decided by `seed`.
 
     Args:
@@ -58,6 +100,7 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
         n_targets: number of predicted columns.
         seed: decides the initial weights; PyTorch's own random state is left as it was.
         directions: what the estimator and the shots draw from.
+        backend: where training runs, as of `make_backend`.
     """
     gradient: str | SPSA | FDSA = settings.gradient
     if gradient == "spsa":
@@ -66,7 +109,8 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
         gradient = FDSA(c=settings.perturbation, wrt="weights")
     circuit = make_circuit(settings)
     # Samples have no derivative: the adjoint's are drawn where it is measured.
-    trains_exactly = gradient == "adjoint"
+    trained_by = Way(backend, None if gradient == "adjoint" else settings.shots)
+    measured_by = Way(backend if settings.measure_on == "backend" else "native", settings.shots)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layer = QRNN(
@@ -74,12 +118,13 @@ def make_model(settings: Settings, n_targets: int, seed: int, directions: torch.
             circuit,
             batch_first=True,
             gradient=gradient,
-            shots=None if trains_exactly else settings.shots,
+            shots=trained_by.shots,
             noise=None if settings.noise is None else make_noise(settings.noise),
+            backend=backend,
             generator=directions,
             dtype=DTYPES[settings.dtype],
         )
-        return Forecaster(layer, 2 ** len(circuit.readout), n_targets, settings.shots if trains_exactly else None)
+        return Forecaster(layer, 2 ** len(circuit.readout), n_targets, measured_by)
 
 
 def evaluations_per_sequence(settings: Settings, circuit: Circuit) -> int:

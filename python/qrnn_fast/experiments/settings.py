@@ -13,6 +13,7 @@ import torch
 from qrnn_fast.experiments.noise import GRAMMAR, parse
 
 CELLS = ("crx_chain", "rx_rz_chain", "reuploading")
+BACKENDS = "auto, native, aer, runtime:NAME (a processor of IBM's, with the saved account) or fake:NAME (its snapshot)"
 GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
 SCHEDULES = ("constant", "one-cycle")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -50,6 +51,11 @@ class Settings:
         "Samples per circuit evaluation; the adjoint trains on exact probabilities and is measured with shots. Without "
         "it: exact probabilities.",
     )
+    backend: str = _setting("auto", f"Where training runs: {BACKENDS}.")
+    measure_on: str = _setting(
+        "native",
+        "Where errors are measured: native, or backend, which on a processor runs all windows and the long run, too.",
+    )
     noise: str | None = _setting(None, f"Noise of the circuit: {GRAMMAR}. Without it: none.")
     epochs: int = _setting(10, "Passes over the training windows.")
     updates: int | None = _setting(None, "Stop after this many updates, within an epoch if need be.")
@@ -68,6 +74,7 @@ class Settings:
             ("gradient", GRADIENTS),
             ("schedule", SCHEDULES),
             ("dtype", tuple(DTYPES)),
+            ("measure_on", ("native", "backend")),
         ):
             if getattr(self, name) not in accepted:
                 raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {getattr(self, name)!r}")
@@ -78,6 +85,16 @@ class Settings:
                 self._at_least(name, 1)
         for name in ("washout", "long_washout", "validate_every", "seed"):
             self._at_least(name, 0)
+        place, _, name = self.backend.partition(":")
+        if (self.backend not in ("auto", "native", "aer")) and not (place in ("runtime", "fake") and name):
+            raise ValueError(f"backend must be one of {BACKENDS}; got {self.backend!r}")
+        if self.gradient == "adjoint" and self.backend not in ("auto", "native"):
+            raise ValueError(
+                f"gradient 'adjoint' needs the native backend, and this is {self.backend!r}; choose another one of "
+                f"{', '.join(GRADIENTS)}"
+            )
+        if self.runs_on_qpu and self.noise is not None:
+            raise ValueError(f"{self.backend} has noise of its own; leave noise out, or train on native or aer")
         if self.washout >= self.steps:
             raise ValueError(f"washout must be below steps ({self.steps}), or no step is left; got {self.washout}")
         for name in ("lr", "perturbation"):
@@ -88,6 +105,11 @@ class Settings:
             parse(self.noise)
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2^63, got {self.seed}")
+
+    @property
+    def runs_on_qpu(self) -> bool:
+        """Whether a processor, or the snapshot of one, does the training."""
+        return self.backend.startswith(("runtime:", "fake:"))
 
     def _at_least(self, name: str, least: int) -> None:
         value = getattr(self, name)

@@ -14,16 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qrnn_fast.backends.runtime import Runtime
 from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task
 from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.log import append_line, keep_lines
-from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit, make_model
+from qrnn_fast.experiments.model import evaluations_per_sequence, make_backend, make_circuit, make_model
 from qrnn_fast.experiments.settings import Settings
 
 CHECKPOINT = "checkpoint.pt"
 UPDATES = "updates.jsonl"
 EPOCHS = "epochs.jsonl"
+JOURNAL = "jobs.jsonl"  # of a processor
 
 _STATE_KEYS = {
     "update",
@@ -35,6 +37,7 @@ _STATE_KEYS = {
     "model",
     "optimiser",
     "task",
+    "calls",
 }
 
 OnUpdate = Callable[[int, float], None]
@@ -63,9 +66,10 @@ class Trainer:
         task: made from the same settings.
         folder: an existing folder for the checkpoint and the logs (one line of JSON for each update and each
             validation).
+        max_qpu_seconds: limit to a processor's time, that of earlier processes of this run included; None for none.
     """
 
-    def __init__(self, settings: Settings, task: Task, folder: Path) -> None:
+    def __init__(self, settings: Settings, task: Task, folder: Path, max_qpu_seconds: float | None = None) -> None:
         self.settings = settings
         self.task = task
         self.folder = folder
@@ -73,7 +77,9 @@ class Trainer:
         init_seed, order_seed, direction_seed = np.random.SeedSequence(settings.seed).generate_state(3, np.uint64)
         self.order_generator = torch.Generator().manual_seed(int(order_seed))
         self.directions = torch.Generator().manual_seed(int(direction_seed))
-        self.model = make_model(settings, task.n_targets, int(init_seed), self.directions)
+        backend = make_backend(settings, folder / JOURNAL, max_qpu_seconds)
+        self.processor = backend if isinstance(backend, Runtime) else None
+        self.model = make_model(settings, task.n_targets, int(init_seed), self.directions, backend)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)
         self.evaluations_per_sequence = evaluations_per_sequence(settings, make_circuit(settings))
         self.update = 0
@@ -104,8 +110,11 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "task": _digest(self.task),
+            "calls": 0 if self.processor is None else self.processor.position,
         }
         save_checkpoint(self.folder / CHECKPOINT, state)
+        if self.processor is not None:
+            self.processor.forget(self.processor.position)
 
     def read(self) -> None:
         """Go to where the checkpoint in the run's folder stands.
@@ -126,6 +135,8 @@ class Trainer:
         self.directions.set_state(state["direction_state"])
         self.update, self.evaluations = state["update"], state["evaluations"]
         self.order, self.position = state["order"], state["position"]
+        if self.processor is not None:
+            self.processor.position = state["calls"]
 
     def drop_later_lines(self) -> None:
         """Drop what the logs say of updates after the checkpoint: they will be made again."""

@@ -1,0 +1,148 @@
+"""What training on a quantum processor would take, before anything is sent."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from qrnn_fast.backends.runtime import Runtime
+from qrnn_fast.circuit import Circuit
+from qrnn_fast.estimators import Estimator, resolve
+from qrnn_fast.nn import QRNN
+
+
+class UpdateEstimate(NamedTuple):
+    """What one method takes.
+
+    Attributes:
+        gradient: the method.
+        circuits: sequences that run for one update: those of the batch, and all perturbed copies.
+        jobs: in how many jobs.
+        shots: of each circuit.
+        circuit_seconds: duration of the circuit of one sequence.
+        update_seconds: QPU time of an update.
+        epoch_seconds: QPU time of an epoch.
+    """
+
+    gradient: str
+    circuits: int
+    jobs: int
+    shots: int
+    circuit_seconds: float
+    update_seconds: float
+    epoch_seconds: float
+
+
+class Estimates(tuple[UpdateEstimate, ...]):
+    """One `UpdateEstimate` for each method; prints as a table."""
+
+    def __str__(self) -> str:
+        head = ("gradient", "circuits", "jobs", "shots", "circuit", "QPU, an update", "QPU, an epoch")
+        rows = [
+            (
+                row.gradient,
+                f"{row.circuits:,}",
+                f"{row.jobs:,}",
+                f"{row.shots:,}",
+                f"{row.circuit_seconds * 1e6:,.0f} us",
+                _duration(row.update_seconds),
+                _duration(row.epoch_seconds),
+            )
+            for row in self
+        ]
+        widths = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
+        return "\n".join(
+            "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+            for line in (head, *rows)
+        )
+
+
+def estimate(
+    model: QRNN,
+    backend: Runtime,
+    *,
+    steps: int,
+    batch_size: int = 1,
+    sequences: int = 1,
+    gradients: Sequence[str | Estimator] = ("parameter-shift", "spsa", "fdsa"),
+    shots: int | None = None,
+) -> Estimates:
+    """What an update and an epoch of training would take of a quantum processor, by method. Nothing is sent.
+
+    The methods are run with answers of zero to count the circuits that they ask for; the time of a circuit is that of
+    its transpiled instructions, with the delay between shots and what each job takes besides.
+
+    Args:
+        model: the layer, with its circuit and encoder; it is not changed.
+        backend: the processor.
+        steps: steps T of a sequence.
+        batch_size: sequences of an update.
+        sequences: sequences of an epoch.
+        gradients: methods.
+        shots: of each circuit; None for the backend's.
+
+    Raises:
+        ValueError: a number below 1, a circuit that cannot run there, or "adjoint", which no processor can.
+    """
+    for name, value in (("steps", steps), ("batch_size", batch_size), ("sequences", sequences)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    return Estimates(_estimate(model, backend, steps, batch_size, sequences, g, shots) for g in gradients)
+
+
+def _estimate(
+    model: QRNN,
+    backend: Runtime,
+    steps: int,
+    batch_size: int,
+    sequences: int,
+    gradient: str | Estimator,
+    shots: int | None,
+) -> UpdateEstimate:
+    asked = _count(model, steps, gradient)
+    calls = [backend.qpu_seconds(circuit, steps, batch_size * n, shots) for circuit, n in asked.items()]
+    update = sum(call.qpu_seconds for call in calls)
+    return UpdateEstimate(
+        resolve(gradient, "weights").method,
+        sum(call.circuits for call in calls),
+        sum(call.jobs for call in calls),
+        calls[0].shots,
+        calls[0].circuit_seconds,
+        update,
+        update * math.ceil(sequences / batch_size),
+    )
+
+
+class _Counting:
+    """A backend that counts the sequences it is asked for, by circuit, and answers zeros."""
+
+    name, shots = "counting", 1
+
+    def __init__(self) -> None:
+        self.asked: Counter[Circuit] = Counter()
+
+    def run(self, circuit: Circuit, angles: Tensor, memory: Tensor | None, **_: Any) -> tuple[Tensor, None]:
+        self.asked[circuit] += len(angles)
+        return angles.new_zeros(*angles.shape[:2], 2 ** len(circuit.readout)), None
+
+
+def _count(model: QRNN, steps: int, gradient: str | Estimator) -> Counter[Circuit]:
+    """Circuits of one update of one sequence, and how often each runs."""
+    trial, counting = copy.deepcopy(model), _Counting()
+    trial.gradient, trial.backend, trial.noise, trial.shots = gradient, counting, None, None
+    parameter = next(trial.parameters(), torch.empty(0))
+    output, _ = trial(torch.zeros(steps, model.input_size, dtype=parameter.dtype))
+    output.sum().backward()
+    return counting.asked
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
