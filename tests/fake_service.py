@@ -13,6 +13,7 @@ A job's outcomes are drawn, without noise, when it is submitted; what the servic
     offline    finished; its results cannot be had at the first attempt
     crash      the process is killed when the service has the job and before the client hears of it
     killed     the process is killed when it first looks at the job
+    interrupt  it is interrupted then, as by Ctrl-C; the job runs on
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ class Job:
             case "killed":
                 self._service.write(self._id, record | {"fate": "done"})
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "interrupt":
+                self._service.write(self._id, record | {"fate": "running"})
+                signal.raise_signal(signal.SIGINT)
             case "late":
                 record["looks"] += 1
                 self._service.write(self._id, record)

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -259,12 +258,9 @@ def test_jobs_that_are_late(service: Service) -> None:
 
 
 def test_interrupt_while_waiting(service: Service, journal: Path) -> None:
-    service.fates = ["running"]
-    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
-    timer.start()
+    service.fates = ["interrupt"]
     with pytest.raises(KeyboardInterrupt):
         call(runtime(service, journal))
-    timer.join()
     assert events(journal) == ["run", "call", "submitted"]
     service.set_fate("job-0", "done")
     call(runtime(service, journal))
