@@ -50,10 +50,11 @@ class AerLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, 2) to (B, T, 2)
         weights = dict(zip(self.angles, self.weights.tolist(), strict=True))
-        circuits = []
-        for sequence in x.tolist():
-            values = {p: v for names, row in zip(self.inputs, sequence, strict=True) for p, v in zip(names, row)}
-            circuits.append(self.circuit.assign_parameters(values | weights))
+        inputs = [p for vector in self.inputs for p in vector]
+        circuits = [
+            self.circuit.assign_parameters(weights | dict(zip(inputs, sequence.flatten().tolist(), strict=True)))
+            for sequence in x
+        ]
         seed = int(torch.randint(2**62, ()))
         result = self.simulator.run(circuits, shots=self.shots, seed_simulator=seed).result()
         z = torch.zeros(len(x), len(self.inputs), len(E))

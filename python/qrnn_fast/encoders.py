@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class InputsAndWeights(nn.Module):
     """Angles of a circuit that has slots for its input and slots for weights of its own.
 
-    The usual form of circuits from elsewhere: the input's features stand in the first slots as they are, the others hold
-    trainable angles, the same at every step and for every sequence.
+    The usual form of circuits from elsewhere: the input's features stand in the first slots as they are, the others
+    hold trainable angles, the same at every step and for every sequence.
 
     Args:
         n_inputs: features per step, and slots that take them, at least 1.

@@ -58,7 +58,9 @@ class Estimates(tuple[UpdateEstimate, ...]):
         ]
         widths = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
         return "\n".join(
-            "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+            "  ".join(
+                [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))]
+            )
             for line in (head, *rows)
         )
 

@@ -101,20 +101,32 @@ def _train(trainer: Trainer, console: Console, label: str) -> None:
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, log, checkpoint, results.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in that folder to the same bits.")] = False,
+    max_qpu_seconds: Annotated[
+        float | None,
+        typer.Option(help="Stop before a quantum processor's time, over all starts of the run, exceeds this."),
+    ] = None,
     **given: Any,
 ) -> None:
     """Train one network and report its errors beside the baselines'."""
     console = make_console()
     if "data" in given:
         given["data"] = str(Path(given["data"]).resolve())
-    trainer = runs.resume(out, given) if resume else runs.begin(Settings(**given), out)
     if resume:
+        trainer = runs.resume(out, given, max_qpu_seconds)
         console.print(f"{out}: at update {trainer.update} of {trainer.total_updates}")
+    else:
+        trainer = runs.begin(Settings(**given), out, max_qpu_seconds)
+    if trainer.processor is not None:
+        console.print(f"{trainer.processor!r}\n{runs.qpu_estimate(trainer)}", highlight=False)
     try:
         _train(trainer, console, trainer.settings.gradient)
     except KeyboardInterrupt:
-        print(f"interrupted; the checkpoint in {out} is whole, continue with --resume", file=sys.stderr)
+        jobs = ", and its jobs go on" if trainer.processor is not None else ""
+        print(f"interrupted; the checkpoint in {out} is whole{jobs}: continue with --resume", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        if trainer.processor is not None:
+            console.print(f"QPU time used: {trainer.processor.used_qpu_seconds:.1f} s", highlight=False)
     console.print(errors_table(runs.finish(trainer), trainer.task).rich())
 
 

@@ -17,7 +17,6 @@ from qrnn_fast.experiments.noise import make_noise
 from qrnn_fast.experiments.settings import DTYPES, Settings
 from qrnn_fast.nn import QRNN
 
-
 SHOTS = 1024  # of a processor, where none are given
 
 
@@ -65,7 +64,9 @@ def make_circuit(settings: Settings) -> Circuit:
     return cell[settings.cell](n_qubits=settings.qubits, repeats=settings.repeats)
 
 
-def make_backend(settings: Settings, journal: Path | None = None, max_qpu_seconds: float | None = None) -> str | Backend:
+def make_backend(
+    settings: Settings, journal: Path | None = None, max_qpu_seconds: float | None = None
+) -> str | Backend:
     """The backend of a run.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qrnn_fast.experiments.errors import Errors
-from qrnn_fast.experiments.runs import QRNN
+from qrnn_fast.experiments.runs import NETWORK
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import Trainer
 
@@ -70,7 +70,7 @@ class Outcome:
 
     def rmse(self, protocol: str) -> tuple[float, ...]:
         """The network's error under a protocol, run by run."""
-        return tuple(run.errors[QRNN][protocol].mean for run in self.runs)
+        return tuple(run.errors[NETWORK][protocol].mean for run in self.runs)
 
 
 @dataclass(frozen=True)

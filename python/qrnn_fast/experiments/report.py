@@ -30,7 +30,7 @@ def errors_table(results: dict[str, dict[str, Errors]], task: Task) -> TextTable
 
 def comparison_table(outcomes: Sequence[Outcome]) -> TextTable:
     """All entries with their costs and errors; those of the same task are followed by the task's baselines."""
-    protocols = list(outcomes[0].first.errors[runs.QRNN])
+    protocols = list(outcomes[0].first.errors[runs.NETWORK])
     table = TextTable(
         "Lorenz-63: observe X(t), predict Y(t+1) and Z(t+1); RMSE of the scaled columns, mean of Y and Z",
         ["method", "updates", "circuit evaluations", "s / update", "s / epoch", "loss drop", *protocols],
@@ -46,7 +46,7 @@ def comparison_table(outcomes: Sequence[Outcome]) -> TextTable:
         rows += [
             _row(f"  {name}", 5, *(f"{errors[p].mean:.4f}" for p in protocols))
             for name, errors in members[0].first.errors.items()
-            if name != runs.QRNN
+            if name != runs.NETWORK
         ]
         table.sections.append(rows)
     return table
@@ -76,7 +76,7 @@ def _outcome_rows(outcome: Outcome, protocols: Sequence[str]) -> list[list[str]]
 
 def comparison_json(outcomes: Sequence[Outcome], checks: Sequence[Check]) -> dict[str, Any]:
     """The figures of `comparison_table`, run by run, with settings, checks and versions."""
-    protocols = list(outcomes[0].first.errors[runs.QRNN])
+    protocols = list(outcomes[0].first.errors[runs.NETWORK])
     return {
         "runs": [
             {
@@ -95,7 +95,7 @@ def comparison_json(outcomes: Sequence[Outcome], checks: Sequence[Check]) -> dic
                 "baselines": {
                     name: {p: errors[p].mean for p in protocols}
                     for name, errors in outcome.first.errors.items()
-                    if name != runs.QRNN
+                    if name != runs.NETWORK
                 },
             }
             for outcome in outcomes

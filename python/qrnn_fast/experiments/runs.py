@@ -16,19 +16,23 @@ from qrnn_fast import _core
 from qrnn_fast.experiments.data import Task, make_task
 from qrnn_fast.experiments.errors import Errors
 from qrnn_fast.experiments.evaluate import baseline_errors, model_errors, protocols
+from qrnn_fast.experiments.model import make_backend
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import Trainer
+from qrnn_fast.nn import QRNN
+from qrnn_fast.qpu_time import Estimates, estimate
 
 SETTINGS = "settings.json"
 VERSIONS = "versions.json"
 RESULTS = "results.json"
+JOURNAL = "jobs.jsonl"  # of a quantum processor
 _PYTORCHS_THREADS = torch.get_num_threads()  # before a run changes it
-QRNN = "QRNN"  # the network's name in tables of errors
+NETWORK = "QRNN"  # its name in tables of errors
 
 
 def versions() -> dict[str, str]:
     """What ran: the versions that may change a figure, and the machine's kind."""
-    packages = ("qrnn_fast", "torch", "numpy", "scipy")
+    packages = ("qrnn_fast", "torch", "numpy", "scipy", "qiskit", "qiskit_aer")
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
@@ -50,27 +54,34 @@ def require_empty(folder: Path) -> None:
         raise ValueError(f"{folder}: is not empty; name another folder, or continue the run in it with --resume")
 
 
-def begin(settings: Settings, folder: Path) -> Trainer:
+def begin(settings: Settings, folder: Path, max_qpu_seconds: float | None = None) -> Trainer:
     """Begin a run in a new or empty folder. Nothing is written before settings and data are known to be good.
+
+    Args:
+        settings: the run's settings.
+        folder: where it is kept.
+        max_qpu_seconds: limit to a processor's time.
 
     Raises:
         ValueError: a folder that is not empty, or data that cannot be used.
     """
     require_empty(folder)
     _use_threads(settings)
-    trainer = Trainer(settings, make_task(settings), folder)
+    task = make_task(settings)
     folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(settings, task, folder, make_backend(settings, folder / JOURNAL, max_qpu_seconds))
     write_json(folder / VERSIONS, versions())
     settings.save(folder / SETTINGS)
     return trainer
 
 
-def resume(folder: Path, given: dict[str, Any]) -> Trainer:
+def resume(folder: Path, given: dict[str, Any], max_qpu_seconds: float | None = None) -> Trainer:
     """Continue the run in a folder from its checkpoint.
 
     Args:
         folder: the run's folder.
         given: settings given anew; they must be those of the run.
+        max_qpu_seconds: limit to a processor's time, what the run has used included.
 
     Raises:
         ValueError: not a run's folder, no whole checkpoint, other settings or other data.
@@ -78,10 +89,30 @@ def resume(folder: Path, given: dict[str, Any]) -> Trainer:
     settings = Settings.load(folder / SETTINGS)
     settings.refuse_other(given)
     _use_threads(settings)
-    trainer = Trainer(settings, make_task(settings), folder)
+    task = make_task(settings)
+    trainer = Trainer(settings, task, folder, make_backend(settings, folder / JOURNAL, max_qpu_seconds))
     trainer.read()
     trainer.drop_later_lines()
     return trainer
+
+
+def qpu_estimate(trainer: Trainer) -> Estimates:
+    """What the run's method takes of its processor.
+
+    Raises:
+        ValueError: there is no processor, or it does not tell how long its instructions take.
+    """
+    layer, settings = trainer.model.layer, trainer.settings
+    if trainer.processor is None or not isinstance(layer, QRNN):
+        raise ValueError(f"backend {settings.backend!r} is no quantum processor")
+    return estimate(
+        layer,
+        trainer.processor,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        sequences=len(trainer.task.train.starts),
+        gradients=[layer.gradient],
+    )
 
 
 def finish(trainer: Trainer) -> dict[str, dict[str, Errors]]:
@@ -99,7 +130,7 @@ def finish(trainer: Trainer) -> dict[str, dict[str, Errors]]:
 def measure(model: torch.nn.Module, task: Task) -> dict[str, dict[str, Errors]]:
     """Errors of a model ("QRNN") and of the baselines under every protocol."""
     sets = protocols(task)
-    return {QRNN: model_errors(model, task, sets), **baseline_errors(task, sets)}
+    return {NETWORK: model_errors(model, task, sets), **baseline_errors(task, sets)}
 
 
 def evaluate(folder: Path, changes: dict[str, Any]) -> tuple[Task, dict[str, dict[str, Errors]]]:
@@ -117,7 +148,8 @@ def evaluate(folder: Path, changes: dict[str, Any]) -> tuple[Task, dict[str, dic
     """
     settings = Settings.load(folder / SETTINGS)
     _use_threads(settings)
-    trainer = Trainer(settings, make_task(settings), folder)
+    backend = make_backend(settings) if settings.measure_on == "backend" else "native"
+    trainer = Trainer(settings, make_task(settings), folder, backend)
     trainer.read()
     task = make_task(dataclasses.replace(settings, **changes))
     return task, measure(trainer.model, task)

@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.runtime import Runtime
 from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task
 from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.log import append_line, keep_lines
-from qrnn_fast.experiments.model import evaluations_per_sequence, make_backend, make_circuit, make_model
+from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit, make_model
 from qrnn_fast.experiments.settings import Settings
 
 CHECKPOINT = "checkpoint.pt"
 UPDATES = "updates.jsonl"
 EPOCHS = "epochs.jsonl"
-JOURNAL = "jobs.jsonl"  # of a processor
 
 _STATE_KEYS = {
     "update",
@@ -66,10 +66,10 @@ class Trainer:
         task: made from the same settings.
         folder: an existing folder for the checkpoint and the logs (one line of JSON for each update and each
             validation).
-        max_qpu_seconds: limit to a processor's time, that of earlier processes of this run included; None for none.
+        backend: where the circuits run, as of `make_backend`.
     """
 
-    def __init__(self, settings: Settings, task: Task, folder: Path, max_qpu_seconds: float | None = None) -> None:
+    def __init__(self, settings: Settings, task: Task, folder: Path, backend: str | Backend) -> None:
         self.settings = settings
         self.task = task
         self.folder = folder
@@ -77,7 +77,6 @@ class Trainer:
         init_seed, order_seed, direction_seed = np.random.SeedSequence(settings.seed).generate_state(3, np.uint64)
         self.order_generator = torch.Generator().manual_seed(int(order_seed))
         self.directions = torch.Generator().manual_seed(int(direction_seed))
-        backend = make_backend(settings, folder / JOURNAL, max_qpu_seconds)
         self.processor = backend if isinstance(backend, Runtime) else None
         self.model = make_model(settings, task.n_targets, int(init_seed), self.directions, backend)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)

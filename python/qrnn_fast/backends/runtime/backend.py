@@ -49,6 +49,9 @@ class Runtime:
         timeout: seconds to wait for the jobs of a call; None for any time.
         max_qpu_seconds: limit to the QPU time of all calls, the journal's included; None for none.
         journal: path of the journal, a file that is made where there is none; None to keep none.
+        one_call_per_update: run the perturbed copies of the gradient together with the forward pass, as one job where
+            they fit into one. Where False, they run when a gradient is asked for, as a job of their own, and nothing is
+            spent on them where none is. Inside `torch.no_grad()` they never run.
 
     Raises:
         ValueError: a backend without reset or measurement, an unknown name, or a number out of range.
@@ -71,6 +74,7 @@ class Runtime:
         timeout: float | None = None,
         max_qpu_seconds: float | None = None,
         journal: str | os.PathLike[str] | None = None,
+        one_call_per_update: bool = True,
     ) -> None:
         self.shots = _at_least(1, "shots", shots)
         if optimization_level not in range(4):
@@ -78,6 +82,7 @@ class Runtime:
         for name, seconds in (("timeout", timeout), ("max_qpu_seconds", max_qpu_seconds)):
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"{name} must be a positive number of seconds or None, got {seconds!r}")
+        self.one_call_per_update = one_call_per_update
         self._device = open_device(backend)
         check_mode(self._device, mode)
         self._mode = mode

@@ -64,8 +64,9 @@ def check_mode(backend: Any, mode: Any) -> None:
 def make_sampler(backend: Any, mode: Any, options: Any, seed: int | None, tags: list[str]) -> Any:
     """The sampler primitive for one job.
 
-    IBM's own is the executor's `Sampler`, which runs snapshots locally too. It twirls only where the options ask for
-    it; that does not work for circuits that measure and reset on their way (version 0.51).
+    IBM's own is the executor's `Sampler`, which runs snapshots locally too, or `SamplerV2` where that one is missing.
+    It twirls only where the options ask for it; that does not work for circuits that measure and reset on their way
+    (version 0.51).
 
     Args:
         backend: a BackendV2.
@@ -78,7 +79,10 @@ def make_sampler(backend: Any, mode: Any, options: Any, seed: int | None, tags: 
         from qiskit.primitives import BackendSamplerV2
 
         return BackendSamplerV2(backend=backend, options={"seed_simulator": seed, **(options or {})})
-    from qiskit_ibm_runtime.executor_sampler import Sampler
+    try:
+        from qiskit_ibm_runtime.executor_sampler import Sampler
+    except ImportError:  # before version 0.50
+        from qiskit_ibm_runtime import SamplerV2 as Sampler
 
     sampler = Sampler(mode=mode or backend, options=copy.deepcopy(options))
     chosen = sampler.options
