@@ -88,25 +88,33 @@ int steps_of_part(int n, int part) {
 
 // Coefficients of the n steps from t on, one in each lane, and what trigs_forward() adds to `poison`. What a step hands
 // on does not depend on what it was handed: it is computed first and moved by one lane, then the rest.
-template <class Real>
-void chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n, VectorOf<Real>* poison) {
+template <class Real, int parts>
+void part_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n, VectorOf<Real>* poison) {
     const PauliProgram& p = *g.program;
-    for (int part = 0; part < single_parts; ++part) {
+    for (int part = 0; part < parts; ++part) {
         // Lanes past the last step repeat it.
-        const int first = part * Lanes<Real>::n < n ? part * Lanes<Real>::n : n - 1;
+        const int first = part * Lanes<Real>::n;
         load_rows<Real>(g.angles + (t + first) * p.n_angles, p.n_angles, n - first, p.n_angles, w.angles + part,
                         single_parts);
     }
-    trigs_forward<Real, single_parts>(p, w.angles, w.registers, poison);
-    segments_forward<Real, single_parts>(p, 0, p.n_early_segments, w.registers);
+    trigs_forward<Real, single_parts, parts>(p, w.angles, w.registers, poison);
+    segments_forward<Real, single_parts, parts>(p, 0, p.n_early_segments, w.registers);
     for (int k = 0; k < p.n_carried; ++k) {
         const Real* out = w.all_lanes(w.registers, p.carried_out[k]);
         Real* in = w.all_lanes(w.registers, p.carried_in + k);
         in[0] = w.carried[k];
-        for (int l = 1; l < single_lanes<Real>; ++l) in[l] = out[l - 1];
+        for (int l = 1; l < parts * Lanes<Real>::n; ++l) in[l] = out[l - 1];
         w.carried[k] = out[n - 1];
     }
-    segments_forward<Real, single_parts>(p, p.n_early_segments, p.n_segments, w.registers);
+    segments_forward<Real, single_parts, parts>(p, p.n_early_segments, p.n_segments, w.registers);
+}
+
+template <class Real>
+void chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n, VectorOf<Real>* poison) {
+    if (n > Lanes<Real>::n)
+        part_coefficients<Real, single_parts>(g, w, t, n, poison);
+    else
+        part_coefficients<Real, 1>(g, w, t, n, poison);
 }
 
 template <class Real>
@@ -179,9 +187,9 @@ void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
 
 // Adjoints of a chunk's coefficients to those of its angles; those of what the steps were handed are moved by one lane
 // on their way.
-template <class Real>
-void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
-    segments_adjoint<Real, single_parts>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
+template <class Real, int parts>
+void part_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
+    segments_adjoint<Real, single_parts, parts>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
     for (int k = 0; k < p.n_carried; ++k) {
         const Real* in = w.all_lanes(w.grad_registers, p.carried_in + k);
         Real* out = w.all_lanes(w.grad_registers, p.carried_out[k]);
@@ -189,8 +197,16 @@ void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
         out[n - 1] += w.grad_carried[k];
         w.grad_carried[k] = in[0];
     }
-    segments_adjoint<Real, single_parts>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
-    trigs_adjoint<Real, single_parts>(p, w.registers, w.grad_registers, w.grad_angles);
+    segments_adjoint<Real, single_parts, parts>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
+    trigs_adjoint<Real, single_parts, parts>(p, w.registers, w.grad_registers, w.grad_angles);
+}
+
+template <class Real>
+void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
+    if (n > Lanes<Real>::n)
+        part_adjoint<Real, single_parts>(p, w, n);
+    else
+        part_adjoint<Real, 1>(p, w, n);
 }
 
 template <class Real>
