@@ -36,8 +36,9 @@ struct Workspace {
         grad_angles = with_adjoint ? take_vectors(p.n_angles) : nullptr;
         adjoint = with_adjoint ? take(p.n_places) : nullptr;
         grad_carried = with_adjoint ? take(p.n_carried) : nullptr;
-        tape = with_adjoint ? take(p.step.tape_size > p.finish.tape_size ? p.step.tape_size : p.finish.tape_size)
-                            : nullptr;
+        tape = with_adjoint
+                   ? take(p.single_step.tape_size > p.finish.tape_size ? p.single_step.tape_size : p.finish.tape_size)
+                   : nullptr;
         size = used;
     }
 
@@ -137,7 +138,7 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
                 for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
             }
             w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
-            blocks_forward<Single, false, Real>(p, p.step, registers, w.state, w.state);
+            blocks_forward<Single, false, Real>(p, p.single_step, registers, w.state, w.state);
             for (int j = 0; j < n_outcomes; ++j)
                 w.outcome_of(j, l, n_outcomes) = p.outcomes[j] < 0 ? Real(0) : w.state[p.outcomes[j]] * weight;
             blocks_forward<Single, false, Real>(p, p.restore, registers, w.state, w.state);
@@ -224,7 +225,8 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
         for (int k = 0; k < p.n_carried; ++k) w.carried[k] = g.kept[t * kept_size<Real>(p) + n_memory + k];
         VectorOf<Real> poison[single_parts] = {};
         chunk_coefficients(g, w, t, n, poison);
-        for (int i = 0; i < p.n_registers * single_parts; ++i) w.grad_registers[i] = VectorOf<Real>{};
+        const int64_t n_grads = p.n_registers * single_parts;  // not read anew after every write
+        for (int64_t i = 0; i < n_grads; ++i) w.grad_registers[i] = VectorOf<Real>{};
         for (int part = 0; part * Lanes<Real>::n < n; ++part) {
             VectorOf<Real>* outcome = w.outcome + part * n_outcomes;
             load_rows<Real>(grad_probabilities + (t + part * Lanes<Real>::n) * n_outcomes, n_outcomes,
@@ -237,7 +239,7 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
             Real* grad = w.lane(w.grad_registers, l);
             for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
             w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
-            blocks_forward<Single, true, Real>(p, p.step, registers, w.state, w.tape);
+            blocks_forward<Single, true, Real>(p, p.single_step, registers, w.state, w.tape);
             blocks_adjoint<Single, Real>(p, p.restore, registers, w.adjoint, w.tape, grad);
             for (int j = 0; j < n_outcomes; ++j) {
                 const int32_t place = p.outcomes[j];
@@ -245,7 +247,7 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
                 if (place >= 0)
                     w.adjoint[place] = w.outcome_of(j, l, n_outcomes) * weight + (j == 0 ? w.adjoint[place] : Real(0));
             }
-            blocks_adjoint<Single, Real>(p, p.step, registers, w.adjoint, w.tape, grad);
+            blocks_adjoint<Single, Real>(p, p.single_step, registers, w.adjoint, w.tape, grad);
         }
         chunk_adjoint(p, w, n);
         for (int part = 0; part * Lanes<Real>::n < n; ++part)
