@@ -1,6 +1,6 @@
 // One sequence alone. Coefficients do not depend on the state, so those of as many steps as a vector has lanes are
 // computed side by side (a chunk); then the steps follow each other, with the numbers of one lane as coefficients and,
-// where columns are neighbours, four of them at a time.
+// where columns are neighbours, four or eight of them at a time.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
