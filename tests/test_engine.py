@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qrnn_fast import Angle, Circuit, _core, cells
 from reference import evolve_reference
-from strategies import N_SLOTS, circuits
+from strategies import circuits
 
 CELLS = {
     "crx_chain": lambda n: cells.crx_chain(n),
@@ -170,14 +170,11 @@ def test_long_run() -> None:
     assert min(times) < 0.05
 
 
-@each_engine
-@given(circuit=circuits(), steps=st.integers(0, 11), single=st.booleans(), seed=st.integers(0, 2**31))
-@settings(max_examples=60)
-def test_precisions_and_kernels_agree(engine: str, circuit: Circuit, steps: int, single: bool, seed: int) -> None:
+def check_kernels_agree(circuit: Circuit, engine: str, steps: int, single: bool, seed: int) -> None:
     """A batch in float32 and one sequence alone (the Pauli engine's other kernel) against the batch in float64."""
     rng = np.random.default_rng(seed)
     dim = 2 ** len(circuit.memory)
-    angles = rng.uniform(-4, 4, (9, steps, N_SLOTS))
+    angles = rng.uniform(-4, 4, (9, steps, circuit.n_angles))
     memory = pairs(random_density(rng, 9, dim))
     weights, memory_weights = rng.normal(size=(9, steps, 2 ** len(circuit.readout))), rng.normal(size=memory.shape)
     plan = _core.Plan(circuit._core, engine)
@@ -192,6 +189,19 @@ def test_precisions_and_kernels_agree(engine: str, circuit: Circuit, steps: int,
         assert single_precision.dtype == np.float32
         np.testing.assert_allclose(double, expected[rows], rtol=0, atol=1e-13)
         np.testing.assert_allclose(single_precision, expected[rows], rtol=2e-4, atol=2e-4)
+
+
+@each_engine
+@given(circuit=circuits(), steps=st.integers(0, 11), single=st.booleans(), seed=st.integers(0, 2**31))
+@settings(max_examples=60)
+def test_precisions_and_kernels_agree(engine: str, circuit: Circuit, steps: int, single: bool, seed: int) -> None:
+    check_kernels_agree(circuit, engine, steps, single, seed)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("n_qubits", [6, 8])
+def test_single_sequences_of_larger_memories(name: str, n_qubits: int) -> None:
+    check_kernels_agree(CELLS[name](n_qubits), "pauli", 3, True, 0)
 
 
 @each_engine

@@ -166,11 +166,13 @@ QRNN_INLINE void exchange(V& a, V& b, Indices<l...>) {
     a = low;
 }
 
+// Transposes the n x n numbers in every n lanes of n rows, 2 * half being n.
 template <int half, int n, class V>
 QRNN_INLINE void transpose_stage(V* rows) {
     if constexpr (half > 0) {
+        constexpr int lanes = sizeof(V) / sizeof(rows[0][0]);
         for (int i = 0; i < n; ++i)
-            if (!(i & half)) exchange<half>(rows[i], rows[i + half], typename MakeIndices<n>::type{});
+            if (!(i & half)) exchange<half>(rows[i], rows[i + half], typename MakeIndices<lanes>::type{});
         transpose_stage<half / 2, n>(rows);
     }
 }

@@ -1,8 +1,9 @@
 // How blocks reach the state and their coefficients.
 //
 // An Access says what an element is, where coefficients come from and how the elements of `step` columns are reached:
-// OneColumn for a batch kernel, where an element is a lane vector; OneNumber, FourColumns (that are neighbours) and
-// FourApart for a single sequence, where it is one number, or the numbers of four columns.
+// OneColumn for a batch kernel, where an element is a lane vector; for a single sequence OneNumber, where it is one
+// number, and Columns (four or eight that are neighbours), TwiceFour (neighbours among themselves) and FourApart, where
+// it is the numbers of so many columns.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
@@ -52,18 +53,24 @@ struct OneNumber {
     QRNN_INLINE void store(Real* place, Position at, Element x) const { *moved(place, at) = x; }
 };
 
-template <class Real>
-struct FourColumns {
-    typedef Real Element __attribute__((vector_size(4 * sizeof(Real)), aligned(sizeof(Real)), may_alias));
+template <class Real, int n>
+struct Columns {
+    typedef Real Element __attribute__((vector_size(n * sizeof(Real)), aligned(sizeof(Real)), may_alias));
     using Number = Real;
     using Position = int64_t;
-    static constexpr int step = 4;
+    static constexpr int step = n;
     const Real* registers;
     Real* grad;
 
     QRNN_INLINE Element coefficient(int id) const { return Element{} + registers[id * single_lanes<Real>]; }
     QRNN_INLINE void add_grad(int id, Element sum) const {
-        grad[id * single_lanes<Real>] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        if constexpr (n == 8) {
+            const auto four =
+                __builtin_shufflevector(sum, sum, 0, 1, 2, 3) + __builtin_shufflevector(sum, sum, 4, 5, 6, 7);
+            grad[id * single_lanes<Real>] += (four[0] + four[1]) + (four[2] + four[3]);
+        } else {
+            grad[id * single_lanes<Real>] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        }
     }
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
     QRNN_INLINE Element load(const Real* place, Position at) const {
@@ -75,9 +82,28 @@ struct FourColumns {
 };
 
 template <class Real>
-struct FourApart : FourColumns<Real> {
-    using Base = FourColumns<Real>;
-    using Element = typename Base::Element;
+struct TwiceFour : Columns<Real, 8> {
+    using Element = typename Columns<Real, 8>::Element;
+    using Four = typename Columns<Real, 4>::Element;
+    struct Position {
+        int64_t at[2];
+    };
+
+    QRNN_INLINE Position position(const int32_t* offset) const { return {{offset[0], offset[8]}}; }
+    QRNN_INLINE Element load(const Real* place, const Position& p) const {
+        const Four a = *reinterpret_cast<const Four*>(moved(place, p.at[0]));
+        const Four b = *reinterpret_cast<const Four*>(moved(place, p.at[1]));
+        return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+    }
+    QRNN_INLINE void store(Real* place, const Position& p, Element x) const {
+        *reinterpret_cast<Four*>(moved(place, p.at[0])) = __builtin_shufflevector(x, x, 0, 1, 2, 3);
+        *reinterpret_cast<Four*>(moved(place, p.at[1])) = __builtin_shufflevector(x, x, 4, 5, 6, 7);
+    }
+};
+
+template <class Real>
+struct FourApart : Columns<Real, 4> {
+    using Element = typename Columns<Real, 4>::Element;
     struct Position {
         int64_t at[4];
     };

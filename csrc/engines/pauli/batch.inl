@@ -98,13 +98,13 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
     const Real weight = Real(1) / Real(n_outcomes);
     for (int64_t t = first; t < last; ++t) {
         load_rows<Real>(g.angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.angles);
-        trigs_forward<Real, 1>(p, w.angles, w.registers, w.state);
+        trigs_forward<Real, 1, 1>(p, w.angles, w.registers, w.state);
         if (g.kept) {
             V* kept = reinterpret_cast<V*>(g.kept) + t * kept_vectors(p);
             for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
             for (int64_t i = 0; i < n_kept_registers(p); ++i) kept[n_memory + i] = w.registers[p.n_constants + i];
         }
-        segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
+        segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
         blocks_forward<Batch, false, Real>(p, p.step, w.registers, w.state, w.state);
         if (g.probabilities) {
             for (int j = 0; j < n_outcomes; ++j)
@@ -159,7 +159,7 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
         const V* kept = reinterpret_cast<const V*>(g.kept) + t * kept_vectors(p);
         for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
         for (int64_t i = 0; i < n_kept_registers(p); ++i) w.registers[p.n_constants + i] = kept[n_memory + i];
-        segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
+        segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
         blocks_forward<Batch, true, Real>(p, p.step, w.registers, w.state, w.tape);
 
         for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
@@ -174,8 +174,8 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
             if (place >= 0) w.adjoint[place] = w.outcome[j] * weight + (j == 0 ? w.adjoint[place] : V{});
         }
         blocks_adjoint<Batch, Real>(p, p.step, w.registers, w.adjoint, w.tape, w.grad_registers);
-        segments_adjoint<Real, 1>(p, 0, p.n_segments, w.registers, w.grad_registers);
-        trigs_adjoint<Real, 1>(p, w.registers, w.grad_registers, w.grad_angles);
+        segments_adjoint<Real, 1, 1>(p, 0, p.n_segments, w.registers, w.grad_registers);
+        trigs_adjoint<Real, 1, 1>(p, w.registers, w.grad_registers, w.grad_angles);
         for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.grad_registers[p.carried_in + k];
         store_rows<Real>(grad_angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles,
                          w.grad_angles);

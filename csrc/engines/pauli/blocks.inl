@@ -28,6 +28,9 @@ QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const
 #undef CASE
                 }
             return;
+        case BlockForm::exchange:
+            if constexpr (Access::step >= 4) exchange_places(b, columns, access, state);
+            return;
         case BlockForm::dense:
             break;
     }
@@ -63,6 +66,9 @@ QRNN_INLINE void any_block_adjoint(const Block& b, const int32_t* columns, int n
 #undef CASE
                 }
             return;
+        case BlockForm::exchange:
+            if constexpr (Access::step >= 4) exchange_places(b, columns, access, adjoint);
+            return;
         case BlockForm::dense:
             break;
     }
@@ -96,8 +102,13 @@ struct Single {
 
     template <class F, class Real>
     static QRNN_INLINE void with_access(const Block& b, const Real* registers, Real* grad, Real, F f) {
-        if (b.fours)
-            f(FourColumns<Real>{registers, grad});
+        if constexpr (8 * sizeof(Real) <= QRNN_VECTOR_BYTES) {
+            if (b.neighbours == 8) return f(Columns<Real, 8>{registers, grad});
+            if (b.neighbours == 4 && b.n_columns % 8 == 0 && b.form != BlockForm::exchange)
+                return f(TwiceFour<Real>{{registers, grad}});
+        }
+        if (b.neighbours >= 4)
+            f(Columns<Real, 4>{registers, grad});
         else if (b.n_columns % 4 == 0 && b.form != BlockForm::scattered_row)
             f(FourApart<Real>{{registers, grad}});
         else

@@ -1,25 +1,25 @@
 // The coefficient program: angles to registers, and its adjoint.
 //
-// An angle or register is `parts` vectors that are neighbours: following the program, and waiting for results, is
-// shared by all of them.
+// An angle or register is `stride` vectors that are neighbours, of which the first `parts` are worked on: following the
+// program, and waiting for results, is shared by all of them.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
 // Operands are counted in bytes of vectors.
-template <int parts, class V>
+template <int stride, class V>
 QRNN_INLINE V* operand(V* registers, int64_t bytes) {
-    return reinterpret_cast<V*>(reinterpret_cast<int64_t>(registers) + parts * bytes);
+    return reinterpret_cast<V*>(reinterpret_cast<int64_t>(registers) + stride * bytes);
 }
 
-template <class Real, int parts, int N, int mask>
+template <class Real, int stride, int parts, int N, int mask>
 void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
     using V = VectorOf<Real>;
-    V* dst = reg + parts * s.dst;
-    for (int i = s.n; i > 0; --i, o += 2 * N, dst += parts) {
+    V* dst = reg + stride * s.dst;
+    for (int i = s.n; i > 0; --i, o += 2 * N, dst += stride) {
         V sum[parts];
         for (int t = 0; t < N; ++t) {
-            const V *a = operand<parts>(reg, o[2 * t]), *b = operand<parts>(reg, o[2 * t + 1]);
+            const V *a = operand<stride>(reg, o[2 * t]), *b = operand<stride>(reg, o[2 * t + 1]);
             for (int h = 0; h < parts; ++h)
                 if (t == 0)
                     sum[h] = mask & 1 ? -(a[h] * b[h]) : a[h] * b[h];
@@ -33,17 +33,17 @@ void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
 }
 
 // Last instruction first.
-template <class Real, int parts, int N, int mask>
+template <class Real, int stride, int parts, int N, int mask>
 void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
     using V = VectorOf<Real>;
     const auto add = [&](int32_t sum, const V* g, int32_t x) __attribute__((always_inline)) {
-        for (int h = 0; h < parts; ++h) operand<parts>(grad, sum)[h] += g[h] * operand<parts>(reg, x)[h];
+        for (int h = 0; h < parts; ++h) operand<stride>(grad, sum)[h] += g[h] * operand<stride>(reg, x)[h];
     };
-    const V* dst = grad + parts * (s.dst + s.n);
+    const V* dst = grad + stride * (s.dst + s.n);
     const int constants = s.constant_mask;
     o += s.n * 2 * N;
     for (int i = s.n; i > 0; --i) {
-        o -= 2 * N, dst -= parts;
+        o -= 2 * N, dst -= stride;
         V g[parts], minus_g[parts];
         for (int h = 0; h < parts; ++h) {
             g[h] = dst[h];
@@ -65,7 +65,7 @@ void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* r
 
 // Fills the registers of sines and cosines. Adds 0 times the sum of all angles to `poison`: nothing, or NaN in the
 // lanes that hold an angle which is not finite.
-template <class Real, int parts>
+template <class Real, int stride, int parts>
 void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg, VectorOf<Real>* poison) {
     using V = VectorOf<Real>;
     constexpr Real limit = SinCos<Real>::limit, two_over_pi = SinCos<Real>::two_over_pi, round = SinCos<Real>::round;
@@ -73,9 +73,9 @@ void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
         const Real scale = static_cast<Real>(t.scale), offset = static_cast<Real>(t.offset);
-        V *sine = reg + parts * t.sine, *cosine = sine + parts;
+        V *sine = reg + stride * t.sine, *cosine = sine + stride;
         for (int h = 0; h < parts; ++h) {
-            const V angle = angles[parts * t.slot + h], x = angle * scale + offset;
+            const V angle = angles[stride * t.slot + h], x = angle * scale + offset;
             const V shifted = angle * (scale * two_over_pi) + (offset * two_over_pi + round);
             sincos<Real>(x, shifted, sine[h], cosine[h]);
             highest = x > highest ? x : highest;
@@ -87,29 +87,32 @@ void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf
     if (any_large)
         for (int i = 0; i < p.n_trigs; ++i) {
             const Trig& t = p.trigs[i];
-            V *sine = reg + parts * t.sine, *cosine = sine + parts;
+            V *sine = reg + stride * t.sine, *cosine = sine + stride;
             for (int h = 0; h < parts; ++h) {
-                const V x = angles[parts * t.slot + h] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
+                const V x = angles[stride * t.slot + h] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
                 mend_sincos<Real>(x, sine[h], cosine[h]);
             }
         }
-    V sum[4] = {};  // so that additions do not wait for each other; of the same part in all four
+    constexpr int chains = 4 / parts;  // so that additions do not wait for each other
+    V sum[chains][parts] = {};
     int i = 0;
-    const int n = parts * p.n_angles;
-    for (; i + 4 <= n; i += 4)
-        for (int j = 0; j < 4; ++j) sum[j] += angles[i + j] * Real(0);
-    for (int j = 0; i < n; ++i, ++j) sum[j] += angles[i] * Real(0);
-    for (int j = 0; j < 4; ++j) poison[j % parts] += sum[j];
+    for (; i + chains <= p.n_angles; i += chains)
+        for (int j = 0; j < chains; ++j)
+            for (int h = 0; h < parts; ++h) sum[j][h] += angles[stride * (i + j) + h] * Real(0);
+    for (int j = 0; i < p.n_angles; ++i, ++j)
+        for (int h = 0; h < parts; ++h) sum[j][h] += angles[stride * i + h] * Real(0);
+    for (int j = 0; j < chains; ++j)
+        for (int h = 0; h < parts; ++h) poison[h] += sum[j][h];
 }
 
-template <class Real, int parts>
+template <class Real, int stride, int parts>
 void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>* reg) {
     for (int i = first; i < last; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                        \
-    case 16 * N + mask:                                                      \
-        segment_forward<Real, parts, N, mask>(s, p.operands + s.begin, reg); \
+#define CASE(N, mask)                                                                \
+    case 16 * N + mask:                                                              \
+        segment_forward<Real, stride, parts, N, mask>(s, p.operands + s.begin, reg); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
@@ -118,14 +121,14 @@ void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>
 }
 
 // `grad` holds the adjoints of what is computed from the registers; those of what the segments read are added.
-template <class Real, int parts>
+template <class Real, int stride, int parts>
 void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
     for (int i = last; i-- > first;) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                              \
-    case 16 * N + mask:                                                            \
-        segment_adjoint<Real, parts, N, mask>(s, p.operands + s.begin, reg, grad); \
+#define CASE(N, mask)                                                                      \
+    case 16 * N + mask:                                                                    \
+        segment_adjoint<Real, stride, parts, N, mask>(s, p.operands + s.begin, reg, grad); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
@@ -134,16 +137,18 @@ void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf
 }
 
 // Sets grad_angles.
-template <class Real, int parts>
+template <class Real, int stride, int parts>
 void trigs_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, const VectorOf<Real>* grad,
                    VectorOf<Real>* grad_angles) {
     using V = VectorOf<Real>;
-    for (int i = 0; i < parts * p.n_angles; ++i) grad_angles[i] = V{};
+    for (int i = 0; i < p.n_angles; ++i)
+        for (int h = 0; h < parts; ++h) grad_angles[stride * i + h] = V{};
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
-        const V *r = reg + parts * t.sine, *g = grad + parts * t.sine;
+        const V *r = reg + stride * t.sine, *g = grad + stride * t.sine;
         for (int h = 0; h < parts; ++h)
-            grad_angles[parts * t.slot + h] += static_cast<Real>(t.scale) * (g[h] * r[parts + h] - g[parts + h] * r[h]);
+            grad_angles[stride * t.slot + h] +=
+                static_cast<Real>(t.scale) * (g[h] * r[stride + h] - g[stride + h] * r[h]);
     }
 }
 

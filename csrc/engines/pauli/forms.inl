@@ -127,6 +127,20 @@ void scattered_adjoint(const Block& b, const int32_t* places, const Access acces
     for (int k = 0; k < C; ++k) access.add_grad(b.coefficient[k], sum[k]);
 }
 
+// ---- Exchanges (program.hpp), which are their own transpose.
+template <class Access, class Number>
+void exchange_places(const Block& b, const int32_t* columns, const Access access, Number* state) {
+    Number* places[4];
+    find_places<4>(b.in, state, places);
+    for (int column = 0; column < b.n_columns; column += Access::step / 4) {
+        const auto at = access.position(columns + 2 * column);
+        typename Access::Element rows[4];
+        for (int k = 0; k < 4; ++k) rows[k] = access.load(places[k], at);
+        transpose_stage<2, 4>(rows);
+        for (int k = 0; k < 4; ++k) access.store(places[k], at, rows[k]);
+    }
+}
+
 }  // namespace
 }  // namespace QRNN_ISA
 }  // namespace qrnn

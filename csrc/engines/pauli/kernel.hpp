@@ -12,7 +12,7 @@ template <class Real>
 using PauliKernel = Kernel<PauliProgram, Real>;
 
 // `batch` runs one sequence per lane. `single` runs one sequence alone (its `lanes` is 1): coefficients of several
-// steps side by side, since they do not depend on the state, and columns of the state four at a time.
+// steps side by side, since they do not depend on the state, and columns of the state four or eight at a time.
 template <class Real>
 struct PauliKernels {
     PauliKernel<Real> batch, single;

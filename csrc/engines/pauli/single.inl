@@ -1,6 +1,6 @@
 // One sequence alone. Coefficients do not depend on the state, so those of as many steps as a vector has lanes are
 // computed side by side (a chunk); then the steps follow each other, with the numbers of one lane as coefficients and,
-// where columns are neighbours, four of them at a time.
+// where columns are neighbours, four or eight of them at a time.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
@@ -36,8 +36,9 @@ struct Workspace {
         grad_angles = with_adjoint ? take_vectors(p.n_angles) : nullptr;
         adjoint = with_adjoint ? take(p.n_places) : nullptr;
         grad_carried = with_adjoint ? take(p.n_carried) : nullptr;
-        tape = with_adjoint ? take(p.step.tape_size > p.finish.tape_size ? p.step.tape_size : p.finish.tape_size)
-                            : nullptr;
+        tape = with_adjoint
+                   ? take(p.single_step.tape_size > p.finish.tape_size ? p.single_step.tape_size : p.finish.tape_size)
+                   : nullptr;
         size = used;
     }
 
@@ -88,25 +89,33 @@ int steps_of_part(int n, int part) {
 
 // Coefficients of the n steps from t on, one in each lane, and what trigs_forward() adds to `poison`. What a step hands
 // on does not depend on what it was handed: it is computed first and moved by one lane, then the rest.
-template <class Real>
-void chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n, VectorOf<Real>* poison) {
+template <class Real, int parts>
+void part_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n, VectorOf<Real>* poison) {
     const PauliProgram& p = *g.program;
-    for (int part = 0; part < single_parts; ++part) {
+    for (int part = 0; part < parts; ++part) {
         // Lanes past the last step repeat it.
-        const int first = part * Lanes<Real>::n < n ? part * Lanes<Real>::n : n - 1;
+        const int first = part * Lanes<Real>::n;
         load_rows<Real>(g.angles + (t + first) * p.n_angles, p.n_angles, n - first, p.n_angles, w.angles + part,
                         single_parts);
     }
-    trigs_forward<Real, single_parts>(p, w.angles, w.registers, poison);
-    segments_forward<Real, single_parts>(p, 0, p.n_early_segments, w.registers);
+    trigs_forward<Real, single_parts, parts>(p, w.angles, w.registers, poison);
+    segments_forward<Real, single_parts, parts>(p, 0, p.n_early_segments, w.registers);
     for (int k = 0; k < p.n_carried; ++k) {
         const Real* out = w.all_lanes(w.registers, p.carried_out[k]);
         Real* in = w.all_lanes(w.registers, p.carried_in + k);
         in[0] = w.carried[k];
-        for (int l = 1; l < single_lanes<Real>; ++l) in[l] = out[l - 1];
+        for (int l = 1; l < parts * Lanes<Real>::n; ++l) in[l] = out[l - 1];
         w.carried[k] = out[n - 1];
     }
-    segments_forward<Real, single_parts>(p, p.n_early_segments, p.n_segments, w.registers);
+    segments_forward<Real, single_parts, parts>(p, p.n_early_segments, p.n_segments, w.registers);
+}
+
+template <class Real>
+void chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n, VectorOf<Real>* poison) {
+    if (n > Lanes<Real>::n)
+        part_coefficients<Real, single_parts>(g, w, t, n, poison);
+    else
+        part_coefficients<Real, 1>(g, w, t, n, poison);
 }
 
 template <class Real>
@@ -129,7 +138,7 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
                 for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
             }
             w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
-            blocks_forward<Single, false, Real>(p, p.step, registers, w.state, w.state);
+            blocks_forward<Single, false, Real>(p, p.single_step, registers, w.state, w.state);
             for (int j = 0; j < n_outcomes; ++j)
                 w.outcome_of(j, l, n_outcomes) = p.outcomes[j] < 0 ? Real(0) : w.state[p.outcomes[j]] * weight;
             blocks_forward<Single, false, Real>(p, p.restore, registers, w.state, w.state);
@@ -179,9 +188,9 @@ void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
 
 // Adjoints of a chunk's coefficients to those of its angles; those of what the steps were handed are moved by one lane
 // on their way.
-template <class Real>
-void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
-    segments_adjoint<Real, single_parts>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
+template <class Real, int parts>
+void part_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
+    segments_adjoint<Real, single_parts, parts>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
     for (int k = 0; k < p.n_carried; ++k) {
         const Real* in = w.all_lanes(w.grad_registers, p.carried_in + k);
         Real* out = w.all_lanes(w.grad_registers, p.carried_out[k]);
@@ -189,8 +198,16 @@ void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
         out[n - 1] += w.grad_carried[k];
         w.grad_carried[k] = in[0];
     }
-    segments_adjoint<Real, single_parts>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
-    trigs_adjoint<Real, single_parts>(p, w.registers, w.grad_registers, w.grad_angles);
+    segments_adjoint<Real, single_parts, parts>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
+    trigs_adjoint<Real, single_parts, parts>(p, w.registers, w.grad_registers, w.grad_angles);
+}
+
+template <class Real>
+void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
+    if (n > Lanes<Real>::n)
+        part_adjoint<Real, single_parts>(p, w, n);
+    else
+        part_adjoint<Real, 1>(p, w, n);
 }
 
 template <class Real>
@@ -208,7 +225,8 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
         for (int k = 0; k < p.n_carried; ++k) w.carried[k] = g.kept[t * kept_size<Real>(p) + n_memory + k];
         VectorOf<Real> poison[single_parts] = {};
         chunk_coefficients(g, w, t, n, poison);
-        for (int i = 0; i < p.n_registers * single_parts; ++i) w.grad_registers[i] = VectorOf<Real>{};
+        const int64_t n_grads = p.n_registers * single_parts;  // not read anew after every write
+        for (int64_t i = 0; i < n_grads; ++i) w.grad_registers[i] = VectorOf<Real>{};
         for (int part = 0; part * Lanes<Real>::n < n; ++part) {
             VectorOf<Real>* outcome = w.outcome + part * n_outcomes;
             load_rows<Real>(grad_probabilities + (t + part * Lanes<Real>::n) * n_outcomes, n_outcomes,
@@ -221,7 +239,7 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
             Real* grad = w.lane(w.grad_registers, l);
             for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
             w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
-            blocks_forward<Single, true, Real>(p, p.step, registers, w.state, w.tape);
+            blocks_forward<Single, true, Real>(p, p.single_step, registers, w.state, w.tape);
             blocks_adjoint<Single, Real>(p, p.restore, registers, w.adjoint, w.tape, grad);
             for (int j = 0; j < n_outcomes; ++j) {
                 const int32_t place = p.outcomes[j];
@@ -229,7 +247,7 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
                 if (place >= 0)
                     w.adjoint[place] = w.outcome_of(j, l, n_outcomes) * weight + (j == 0 ? w.adjoint[place] : Real(0));
             }
-            blocks_adjoint<Single, Real>(p, p.step, registers, w.adjoint, w.tape, grad);
+            blocks_adjoint<Single, Real>(p, p.single_step, registers, w.adjoint, w.tape, grad);
         }
         chunk_adjoint(p, w, n);
         for (int part = 0; part * Lanes<Real>::n < n; ++part)

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <tuple>
 
 namespace qrnn {
 namespace {
@@ -212,15 +213,21 @@ class Fusion {
                 }
                 last_on_wire[w] = g;
             }
-        std::set<std::pair<int, int>> ready;  // change in live wires, group
+        // Change in live wires, rank, group. Ops on one wire come first, since outcomes add columns, and those on the
+        // last wires before those on the first, so that a single sequence's places need few exchanges (exchange.hpp).
+        std::set<std::tuple<int, int, int>> ready;
+        const auto add = [&](int g) {
+            const Group& group = *groups[g];
+            ready.insert({group.live_change, group.wires.size() == 1 ? -1 - group.wires[0] : 0, g});
+        };
         for (int g = 0; g < n; ++g)
-            if (waiting_for[g] == 0) ready.insert({groups[g]->live_change, g});
+            if (waiting_for[g] == 0) add(g);
         while (!ready.empty()) {
-            const int g = ready.begin()->second;
+            const int g = std::get<2>(*ready.begin());
             ready.erase(ready.begin());
             order.push_back(g);
             for (int s : successors[g])
-                if (--waiting_for[s] == 0) ready.insert({groups[s]->live_change, s});
+                if (--waiting_for[s] == 0) add(s);
         }
         return order;
     }

@@ -7,6 +7,7 @@
 
 #include "engines/budget.hpp"
 #include "engines/pauli/plan/block_template.hpp"
+#include "engines/pauli/plan/exchange.hpp"
 #include "engines/pauli/plan/places.hpp"
 #include "engines/pauli/plan/stage.hpp"
 
@@ -16,7 +17,7 @@ namespace {
 class LayoutBuilder {
   public:
     explicit LayoutBuilder(LayoutRequest request)
-        : program_(*request.program), wants_outcomes_(request.wants_outcomes) {
+        : program_(*request.program), wants_outcomes_(request.wants_outcomes), exchanges_(program_) {
         result_.offsets = std::move(request.offsets);
     }
 
@@ -25,9 +26,15 @@ class LayoutBuilder {
         find_nonzero();
         find_needed();
         place_memory();
-        for (size_t i = 0; i < program_.ops.size(); ++i) place_op(i);
+        for (size_t i = 0; i < program_.ops.size(); ++i) {
+            exchanges_.begin_op(i, result_.offsets);
+            place_op(i);
+        }
+        exchanges_.begin_op(program_.ops.size(), result_.offsets);
         read_outcomes();
         restore_memory();
+        result_.single_step = exchanges_.take_blocks();
+        result_.multiply_adds = multiply_adds(result_.step) + multiply_adds(result_.restore);
         result_.n_places = places_.size();
         return std::move(result_);
     }
@@ -51,7 +58,7 @@ class LayoutBuilder {
 
     // All stages' tables, and the state, its adjoint and the tape for one group of sequences at the widest stage.
     void check_size(const std::vector<int>& wires) {
-        constexpr double bytes_per_stage = 6, bytes_in_flight = 4 * 64, places_limit = 1 << 25;
+        constexpr double bytes_per_stage = 8, bytes_in_flight = 4 * 64, places_limit = 1 << 25;
         double size = 1;
         for (int w : wires) size *= radix(program_, w);
         table_bytes_ += bytes_per_stage * size;
@@ -137,9 +144,6 @@ class LayoutBuilder {
 
     // One block of an op, for all columns of all contexts that have it. The phases follow each other: what is written
     // to new places reads inputs that in-place work and copies overwrite.
-    struct Column {
-        std::vector<std::int32_t> in, out;
-    };
     struct Work {
         enum Phase { to_new_places, in_place, copies } phase;
         BlockTemplate block;
@@ -245,11 +249,10 @@ class LayoutBuilder {
         for (const Work::Phase phase : {Work::to_new_places, Work::in_place, Work::copies})
             for (Work& work : pending_) {
                 if (work.phase != phase) continue;
-                std::stable_sort(work.columns.begin(), work.columns.end(),
-                                 [](const Column& a, const Column& b) { return a.in[0] < b.in[0]; });
-                emit(result_.step, work.block, work.columns);
+                add_columns(work.block, work.columns, result_.offsets, result_.step);
                 if (phase == Work::copies)
                     for (const Column& column : work.columns) places_.give_back(column.in[0]);
+                exchanges_.add(work.block, work.columns, result_.offsets);
             }
         pending_.clear();
     }
@@ -270,68 +273,6 @@ class LayoutBuilder {
                     labels[row] = -1;
             }
         return labels;
-    }
-
-    // Splits a template's columns by how their places lie to each other; each split is one block. Few columns are not
-    // worth a block of their own.
-    void emit(std::vector<LaidOutBlock>& list, const BlockTemplate& block, const std::vector<Column>& all_columns) {
-        constexpr size_t few = 8;
-        const bool may_scatter = block.form == BlockForm::dense && block.rows.size() == 1 && !block.accumulate;
-        std::map<std::vector<std::int32_t>, std::vector<const Column*>> by_shape;
-        for (const Column& column : all_columns) {
-            std::vector<std::int32_t> shape;
-            for (std::int32_t place : column.in) shape.push_back(place - column.in[0]);
-            for (std::int32_t place : column.out) shape.push_back(place - column.out[0]);
-            by_shape[shape].push_back(&column);
-        }
-        std::vector<const Column*> scattered;
-        for (const auto& [shape, columns] : by_shape) {
-            if (may_scatter && by_shape.size() > 1 && columns.size() < few) {
-                scattered.insert(scattered.end(), columns.begin(), columns.end());
-                continue;
-            }
-            Block& b = emit_block(list, block, columns.size());
-            for (int c = 0; c < b.cols; ++c) b.in[c] = shape[c];
-            for (int r = 0; r < b.rows; ++r) b.out[r] = shape[b.cols + r];
-            for (const Column* column : columns) {
-                result_.offsets.push_back(column->in[0]);
-                result_.offsets.push_back(column->out[0]);
-            }
-            b.fours = come_in_fours(b);
-        }
-        if (scattered.empty()) return;
-        emit_block(list, block, scattered.size()).form = BlockForm::scattered_row;
-        for (const Column* column : scattered) {
-            result_.offsets.insert(result_.offsets.end(), column->in.begin(), column->in.end());
-            result_.offsets.push_back(column->out[0]);
-        }
-        if (result_.offsets.size() % 2 != 0) result_.offsets.push_back(0);
-    }
-
-    // A block without columns, which are to follow in the offset list.
-    Block& emit_block(std::vector<LaidOutBlock>& list, const BlockTemplate& block, size_t n_columns) {
-        LaidOutBlock laid{};
-        laid.coefficients = block.coefficients;
-        Block& b = laid.block;
-        b.form = block.form;
-        b.rows = static_cast<std::int32_t>(block.rows.size());
-        b.cols = static_cast<std::int32_t>(block.cols.size());
-        b.accumulate = block.accumulate;
-        b.adjoint_accumulate = block.adjoint_accumulate;
-        b.n_columns = static_cast<std::int32_t>(n_columns);
-        b.columns = static_cast<std::int32_t>(result_.offsets.size() / 2);
-        result_.multiply_adds += static_cast<double>(b.rows) * b.cols * b.n_columns;
-        list.push_back(std::move(laid));
-        return list.back().block;
-    }
-
-    bool come_in_fours(const Block& block) const {
-        if (block.n_columns % 4 != 0) return false;
-        const std::int32_t* pairs = result_.offsets.data() + 2 * static_cast<std::int64_t>(block.columns);
-        for (std::int32_t k = 0; k < block.n_columns; ++k)
-            for (int side = 0; side < 2; ++side)
-                if (pairs[2 * k + side] != pairs[2 * (k - k % 4) + side] + k % 4) return false;
-        return true;
     }
 
     void read_outcomes() {
@@ -359,8 +300,8 @@ class LayoutBuilder {
         if (!moved) return;
         const std::int32_t start = places_.take(static_cast<std::int32_t>(away.size()));
         for (size_t i = 0; i < away.size(); ++i) away[i].out = back[i].in = {start + static_cast<std::int32_t>(i)};
-        emit(result_.restore, copy_block(), away);
-        emit(result_.restore, copy_block(), back);
+        add_columns(copy_block(), away, result_.offsets, result_.restore);
+        add_columns(copy_block(), back, result_.offsets, result_.restore);
     }
 
     WireProgram& program_;
@@ -370,6 +311,7 @@ class LayoutBuilder {
     std::vector<std::int32_t> place_;  // by index of the current stage; -1: not active
     Places places_;
     std::vector<Work> pending_;
+    Exchanges exchanges_;
     Layout result_;
 };
 

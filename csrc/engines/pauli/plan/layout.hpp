@@ -3,19 +3,15 @@
 
 #include <vector>
 
+#include "engines/pauli/plan/block_list.hpp"
 #include "engines/pauli/plan/lowering.hpp"
 #include "engines/pauli/plan/program.hpp"
 
 namespace qrnn {
 
-// Coefficients of blocks as symbolic values, before registers are assigned.
-struct LaidOutBlock {
-    Block block;
-    std::vector<Value> coefficients;  // as in BlockTemplate
-};
-
 struct Layout {
     std::vector<LaidOutBlock> step, restore;
+    std::vector<LaidOutBlock> single_step;  // for a single sequence, where exchange.hpp finds a better way; else empty
     std::vector<std::int32_t> offsets, clear, adjoint_clear, outcomes;
     int n_places = 0;
     // For circuit.plan() and the tests: what the planner found.

@@ -93,13 +93,14 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     Layout end_layout = lay_out({&end, false, std::move(layout.offsets)});
 
     CoefficientCompiler compiler(program.expressions, static_cast<int>(draft.carried_out.size()));
-    for (const auto* list : {&layout.step, &layout.restore, &end_layout.step})
+    for (const auto* list : {&layout.step, &layout.single_step, &layout.restore, &end_layout.step})
         for (const LaidOutBlock& block : *list)
             for (const Value& value : block.coefficients) compiler.need(value);
     for (const Value& value : draft.carried_out) compiler.need(value);
     coefficients_ = compiler.compile(vector_bytes);
 
     step_.add(layout.step, compiler);
+    single_step_.add(layout.single_step, compiler);
     restore_.add(layout.restore, compiler);
     finish_.add(end_layout.step, compiler);
     for (const Value& value : draft.carried_out) carried_out_.push_back(compiler.reg(value));
@@ -129,6 +130,7 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     v.n_early_segments = coefficients_.n_early_segments;
     v.operands = coefficients_.operands.data();
     v.step = step_.view(none_, adjoint_clear_);
+    v.single_step = layout.single_step.empty() ? v.step : single_step_.view(none_, adjoint_clear_);
     v.restore = restore_.view(clear_, none_);
     v.finish = finish_.view(none_, none_);
     v.outcomes = outcomes_.data();

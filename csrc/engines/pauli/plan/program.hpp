@@ -12,8 +12,9 @@ namespace qrnn {
 // How a block's matrix is given. A turn is [[a, b], [-b, a]]. A twin turn is [[P, Q], [Q, P]] with turns P and Q: the
 // turn (P + Q) / 2 of the sums x_0 + x_2 and x_1 + x_3, and the turn (P - Q) / 2 of the differences, whose sums and
 // differences are the outputs; 8 multiplications instead of 16. In a crossed one x_3 and y_3 have the opposite sign. A
-// scattered row is a dense matrix of one row for columns whose places have nothing in common.
-enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row };
+// scattered row is a dense matrix of one row for columns whose places have nothing in common. An exchange is no matrix:
+// it transposes the 4 x 4 numbers at the places in[k] + 0 .. 3 of every column (exchange.hpp).
+enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row, exchange };
 
 // y = C x with a matrix of at most 4 x 4, for every column of a list.
 struct Block {
@@ -26,8 +27,9 @@ struct Block {
     std::int32_t n_columns;
     std::int32_t columns;  // number of the first of n_columns pairs (input offset, output offset) in the offset list;
                            // there, a scattered row has the offsets of all inputs, then of the output, for each column
-    std::int32_t fours;    // columns 4 i .. 4 i + 3 are neighbours, inputs and outputs alike
-    std::int32_t tape;     // first of n_columns * cols places on the tape
+    std::int32_t neighbours;  // 8, 4 or 1: so many columns at a time lie side by side, inputs and outputs alike; of an
+                              // exchange, so many numbers
+    std::int32_t tape;        // first of n_columns * cols places on the tape
 };
 
 // A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i], dst going up by one.
@@ -77,6 +79,7 @@ struct PauliProgram {
     std::int32_t n_early_segments;  // the first of them: all that carried numbers are made of, and nothing made of them
     const std::int32_t* operands;   // in bytes
     BlockList step;                 // memory to memory, leaving the outcome coefficients on its way
+    BlockList single_step;          // the same for the kernel of a single sequence
     BlockList restore;              // brings the memory back to places 0 .. 4^m - 1
     BlockList finish;               // carried ops, applied to the memory after the last step
     const std::int32_t* outcomes;   // 2^r places of the outcome's Walsh coefficients; -1: zero

@@ -1,0 +1,87 @@
+#include "engines/pauli/plan/block_list.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace qrnn {
+namespace {
+
+// A block without columns, which are to follow in the offset list.
+Block& add_block(const BlockTemplate& block, size_t n_columns, const std::vector<std::int32_t>& offsets,
+                 std::vector<LaidOutBlock>& list) {
+    LaidOutBlock laid{};
+    laid.coefficients = block.coefficients;
+    Block& b = laid.block;
+    b.form = block.form;
+    b.rows = static_cast<std::int32_t>(block.rows.size());
+    b.cols = static_cast<std::int32_t>(block.cols.size());
+    b.accumulate = block.accumulate;
+    b.adjoint_accumulate = block.adjoint_accumulate;
+    b.n_columns = static_cast<std::int32_t>(n_columns);
+    b.columns = static_cast<std::int32_t>(offsets.size() / 2);
+    list.push_back(std::move(laid));
+    return list.back().block;
+}
+
+// The largest of 8, 4 and 1 such that so many columns at a time are neighbours, inputs and outputs alike.
+std::int32_t neighbours(const Block& block, const std::vector<std::int32_t>& offsets) {
+    const std::int32_t* pairs = offsets.data() + 2 * static_cast<std::int64_t>(block.columns);
+    for (const std::int32_t n : {8, 4}) {
+        bool all = block.n_columns % n == 0;
+        for (std::int32_t k = 0; all && k < block.n_columns; ++k)
+            for (int side = 0; side < 2; ++side)
+                all = all && pairs[2 * k + side] == pairs[2 * (k - k % n) + side] + k % n;
+        if (all) return n;
+    }
+    return 1;
+}
+
+}  // namespace
+
+// Columns are split by how their places lie to each other; each split is one block. Few columns are not worth a block
+// of their own.
+void add_columns(const BlockTemplate& block, std::vector<Column>& all_columns, std::vector<std::int32_t>& offsets,
+                 std::vector<LaidOutBlock>& list) {
+    constexpr size_t few = 8;
+    const bool may_scatter = block.form == BlockForm::dense && block.rows.size() == 1 && !block.accumulate;
+    std::stable_sort(all_columns.begin(), all_columns.end(),
+                     [](const Column& a, const Column& b) { return a.in[0] < b.in[0]; });
+    std::map<std::vector<std::int32_t>, std::vector<const Column*>> by_shape;
+    for (const Column& column : all_columns) {
+        std::vector<std::int32_t> shape;
+        for (std::int32_t place : column.in) shape.push_back(place - column.in[0]);
+        for (std::int32_t place : column.out) shape.push_back(place - column.out[0]);
+        by_shape[shape].push_back(&column);
+    }
+    std::vector<const Column*> scattered;
+    for (const auto& [shape, columns] : by_shape) {
+        if (may_scatter && by_shape.size() > 1 && columns.size() < few) {
+            scattered.insert(scattered.end(), columns.begin(), columns.end());
+            continue;
+        }
+        Block& b = add_block(block, columns.size(), offsets, list);
+        for (int c = 0; c < b.cols; ++c) b.in[c] = shape[c];
+        for (int r = 0; r < b.rows; ++r) b.out[r] = shape[b.cols + r];
+        for (const Column* column : columns) {
+            offsets.push_back(column->in[0]);
+            offsets.push_back(column->out[0]);
+        }
+        b.neighbours = neighbours(b, offsets);
+    }
+    if (scattered.empty()) return;
+    add_block(block, scattered.size(), offsets, list).form = BlockForm::scattered_row;
+    for (const Column* column : scattered) {
+        offsets.insert(offsets.end(), column->in.begin(), column->in.end());
+        offsets.push_back(column->out[0]);
+    }
+    if (offsets.size() % 2 != 0) offsets.push_back(0);
+}
+
+double multiply_adds(const std::vector<LaidOutBlock>& list) {
+    double n = 0;
+    for (const LaidOutBlock& laid : list)
+        n += static_cast<double>(laid.block.rows) * laid.block.cols * laid.block.n_columns;
+    return n;
+}
+
+}  // namespace qrnn
