@@ -165,7 +165,7 @@ def test_a_call_beyond_the_budget_leaves_no_trace(service: Service, journal: Pat
     backend = runtime(service, journal, max_qpu_seconds=3)
     with pytest.raises(BudgetError):
         backend.run(CIRCUIT, ANGLES, None, shots=10_000)
-    assert events(journal) == ["run"]
+    assert not journal.exists()
     call(backend)  # another one in its place
     assert service.submissions == 1
 

@@ -367,15 +367,15 @@ def test_loss_drop_is_in_standard_errors() -> None:
 def test_a_run_with_shots_resumes_to_the_same_bits(settings: Settings, tmp_path: Path, gradient: str) -> None:
     settings = dataclasses.replace(settings, gradient=gradient, shots=6, epochs=1)
     whole = train(settings, tmp_path / "whole")
-    errors = runs.finish(whole)[runs.QRNN]
+    errors = runs.finish(whole)[runs.NETWORK]
     folder = tmp_path / "cut"
     with pytest.raises(Stopped):
         runs.begin(settings, folder).run(stop_after(6))
     resumed = runs.resume(folder, {})
     resumed.run(ignore)
     assert_same_bits(whole, resumed)
-    assert runs.finish(resumed)[runs.QRNN] == errors
-    assert runs.finish(resumed)[runs.QRNN] != errors
+    assert runs.finish(resumed)[runs.NETWORK] == errors
+    assert runs.finish(resumed)[runs.NETWORK] != errors
 
 
 def test_the_adjoint_trains_exactly_and_is_measured_with_shots(settings: Settings, tmp_path: Path) -> None:
@@ -385,5 +385,5 @@ def test_the_adjoint_trains_exactly_and_is_measured_with_shots(settings: Setting
         assert torch.equal(a, b)
     losses = [[line["loss"] for line in read_lines(tmp_path / name / UPDATES)] for name in ("exact", "sampled")]
     assert losses[0] == losses[1]
-    windowed = [runs.finish(run)[runs.QRNN]["windowed"].mean for run in (exact, sampled)]
+    windowed = [runs.finish(run)[runs.NETWORK]["windowed"].mean for run in (exact, sampled)]
     assert windowed[1] > 1.1 * windowed[0]

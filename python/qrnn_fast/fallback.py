@@ -61,19 +61,23 @@ def _taken_over(circuit: Circuit, noise: Noise) -> NoiseModel | None:
 
 
 def _automatic(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:
-    key = "automatic", noise.fingerprint if isinstance(noise, NoiseModel) else id(noise), shots
-    _decide(circuit, noise, shots, key)
-    evaluation: Evaluation = circuit.remembered[key][1]
+    _decide(circuit, noise, shots)
+    evaluation: Evaluation = circuit.remembered[_key(noise, shots)][1]
     return evaluation
 
 
-def _decide(circuit: Circuit, noise: Noise, shots: int | None, key: tuple[Any, ...]) -> None:
+def _decide(circuit: Circuit, noise: Noise, shots: int | None) -> None:
     """What is done once, for real, while torch.compile traces; the code is valid for this circuit, noise and shots."""
+    key = _key(noise, shots)
     if key not in circuit.remembered:
         circuit.remembered[key] = noise, _choose(circuit, noise, shots)
 
 
 _decide._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def _key(noise: Noise, shots: int | None) -> tuple[Any, ...]:
+    return "automatic", noise.fingerprint if isinstance(noise, NoiseModel) else id(noise), shots
 
 
 def _choose(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:

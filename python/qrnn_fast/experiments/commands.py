@@ -121,8 +121,8 @@ def train(
     try:
         _train(trainer, console, trainer.settings.gradient)
     except KeyboardInterrupt:
-        jobs = ", and its jobs go on" if trainer.processor is not None else ""
-        print(f"interrupted; the checkpoint in {out} is whole{jobs}: continue with --resume", file=sys.stderr)
+        jobs = " and collect its jobs" if trainer.processor is not None else ""
+        print(f"interrupted; the checkpoint in {out} is whole, continue{jobs} with --resume", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     finally:
         if trainer.processor is not None:

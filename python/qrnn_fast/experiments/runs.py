@@ -68,8 +68,8 @@ def begin(settings: Settings, folder: Path, max_qpu_seconds: float | None = None
     require_empty(folder)
     _use_threads(settings)
     task = make_task(settings)
-    folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(settings, task, folder, make_backend(settings, folder / JOURNAL, max_qpu_seconds))
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / VERSIONS, versions())
     settings.save(folder / SETTINGS)
     return trainer

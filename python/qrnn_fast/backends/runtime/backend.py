@@ -48,7 +48,7 @@ class Runtime:
         optimization_level: of the transpilation, 0 to 3.
         timeout: seconds to wait for the jobs of a call; None for any time.
         max_qpu_seconds: limit to the QPU time of all calls, the journal's included; None for none.
-        journal: path of the journal, a file that is made where there is none; None to keep none.
+        journal: path of the journal, a file that the first call makes where there is none; None to keep none.
         one_call_per_update: run the perturbed copies of the gradient together with the forward pass, as one job where
             they fit into one. Where False, they run when a gradient is asked for, as a job of their own, and nothing is
             spent on them where none is. Inside `torch.no_grad()` they never run.

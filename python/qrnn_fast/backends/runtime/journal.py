@@ -70,8 +70,8 @@ class Journal:
         self._seconds: dict[str, float] = {}  # of QPU time, by job
         self._calls: dict[int, Call] = {}
         self._size = 0  # of the file, as this process knows it
-        if path is not None:
-            self._open(path)
+        if path is not None and path.exists():
+            self._read(path)
 
     @property
     def seconds(self) -> float:
@@ -178,13 +178,6 @@ class Journal:
         # The run is named, since a folder may outlive its journal.
         return None if self.folder is None else self.folder / f"{self.run}-{call.number}-{part}.npz"
 
-    def _open(self, path: Path) -> None:
-        if path.exists():
-            self._read(path)
-        if self._size == 0:
-            self._append("run", version=VERSION, run=self.run)
-            _sync_folder(path.parent)
-
     def _read(self, path: Path) -> None:
         lines = path.read_bytes().splitlines(keepends=True)
         for i, line in enumerate(lines):
@@ -234,6 +227,9 @@ class Journal:
     def _append(self, event: str, **record: Any) -> None:
         if self.path is None:
             return
+        if self._size == 0 and event != "run":
+            self._append("run", version=VERSION, run=self.run)
+            _sync_folder(self.path.parent)
         line = json.dumps({"event": event, **record}).encode() + b"\n"
         with self.path.open("ab") as file:
             if os.fstat(file.fileno()).st_size != self._size:
