@@ -62,7 +62,7 @@ def evolve(
     """
     check_tensors(circuit, angles, memory)
     check_shots(shots)
-    call = _call(settle(circuit, noise, backend, shots), gradient)
+    call = _call(circuit, noise, backend, shots, gradient)
     if sequence_ids is not None:
         if not call.is_sampled:
             raise ValueError(
@@ -93,19 +93,22 @@ class _Call(NamedTuple):
     is_sampled: bool
 
 
-def _call(evaluation: Evaluation, gradient: str | Estimator) -> _Call:
-    estimator = resolve(gradient, "angles")
-    circuit, backend, shots = evaluation
-    key = (estimator.text, shots, backend)
-    remembers = not torch.compiler.is_compiling()
+def _call(
+    circuit: Circuit, noise: Noise, backend: str | Backend, shots: int | None, gradient: str | Estimator
+) -> _Call:
+    # A noise model can change, so that its content would have to be looked at.
+    remembers = noise is None and not torch.compiler.is_compiling()
+    key = gradient, shots, backend
     if remembers and key in circuit.remembered:
         known: _Call = circuit.remembered[key]
         return known
+    estimator = resolve(gradient, "angles")
     if estimator.over_weights:
         raise ValueError(
             f"{estimator} perturbs an encoder's weights, which evolve does not know; use it in qf.QRNN, or set "
             "wrt='angles'"
         )
+    evaluation = settle(circuit, noise, backend, shots)
     call = _Call(operators.describe(evaluation, estimator), estimator, evaluation, evaluation.is_sampled)
     if remembers:
         circuit.remembered[key] = call

@@ -248,22 +248,24 @@ class QRNN(nn.Module):
                 "input.to(...) or model.to(...), to float32 or float64"
             )
         estimator = resolve(self.gradient, "weights")
-        evaluation = self._evaluation()
         if isinstance(estimator, Perturbation) and estimator.over_weights:
-            probs, final = over_weights(self.encoder, x, initial, packing, evaluation, estimator, self.generator)
+            probs, final = over_weights(
+                self.encoder, x, initial, packing, self._evaluation(), estimator, self.generator
+            )
         else:
             # With shots all groups of a packing draw the same seed, and ids set their sequences apart.
-            one_seed = packing is not None and evaluation.is_sampled
+            one_seed = packing is not None and self._evaluation().is_sampled
 
             def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
                 return evolve(
-                    evaluation.circuit,
+                    self.circuit,
                     angles,
                     memory,
                     gradient=estimator,
                     shots=self.shots,
+                    noise=self.noise,
                     generator=fork(self.generator) if one_seed else self.generator,
-                    backend=evaluation.backend,
+                    backend=self.backend,
                     sequence_ids=ids if one_seed else None,
                 )
 
