@@ -45,8 +45,8 @@ def _gate(draw: Any, n: int) -> tuple[Gate, int]:
 
 
 @st.composite
-def programs(draw: Any) -> QuantumCircuit:
-    """Up to three qubits and four classical bits, with measurements, resets and conditions in any order."""
+def programs(draw: Any, gates_only: bool = False) -> QuantumCircuit:
+    """Up to three qubits and four classical bits, with measurements, resets and conditions in any order, or gates."""
     n = draw(st.integers(2, 3))
     qc = QuantumCircuit(n, 4)
     qubits = st.permutations(range(n))
@@ -58,7 +58,8 @@ def programs(draw: Any) -> QuantumCircuit:
         target.append(op, draw(qubits)[:arity])
 
     for _ in range(draw(st.integers(2, 9))):
-        kind = draw(st.sampled_from(["gate", "gate", "measure", "measure", "reset", "if", "if", "if"]))
+        kinds = ["gate"] if gates_only else ["gate", "gate", "measure", "measure", "reset", "if", "if", "if"]
+        kind = draw(st.sampled_from(kinds))
         if kind == "gate":
             append_gate(qc)
         elif kind == "reset":
@@ -79,7 +80,7 @@ def programs(draw: Any) -> QuantumCircuit:
             if draw(st.booleans()):
                 with otherwise:
                     append_gate(qc)
-    if not written:
+    if not written and not gates_only:
         qc.measure(draw(qubits)[0], unwritten.pop())
     return qc
 

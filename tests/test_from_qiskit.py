@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Gate, Parameter, ParameterVector
 from qiskit.circuit.classical import expr
+from qiskit.quantum_info import Operator
 from qiskit_programs import ANGLES, outcomes, programs
 from strategies import circuits, noisy_circuits
 
@@ -286,3 +287,14 @@ def test_openqasm_of_several_steps() -> None:
     program = qf.cells.crx_chain(2).to_qasm3(steps=2)
     assert "input float[64] angle_1_12;" in program
     assert "bit[1] step_1;" in program
+
+
+@settings(max_examples=60, deadline=None)
+@given(programs(gates_only=True))
+def test_unitaries(qc: QuantumCircuit) -> None:
+    """Without measurements a program is a unitary: Qiskit's own, up to a global phase."""
+    values = dict(zip(ANGLES, np.linspace(-2, 2, len(ANGLES)), strict=True))
+    back = qf.from_qiskit(qc, angles=ANGLES).to_qiskit()
+    slots = {p: values[ANGLES[p.index]] for p in back.parameters}
+    bound = qc.assign_parameters({p: values[p] for p in qc.parameters})
+    assert Operator(back.assign_parameters(slots)).equiv(Operator(bound), atol=1e-9)
