@@ -1,6 +1,15 @@
 """Dynamical systems to learn from, and how their records are split, scaled and cut into windows."""
 
+from qrnn_fast.systems.kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinsky2D
 from qrnn_fast.systems.lorenz import Lorenz
 from qrnn_fast.systems.windows import Scaling, load_record, split_row, window_starts
 
-__all__ = ["Lorenz", "Scaling", "load_record", "split_row", "window_starts"]
+__all__ = [
+    "KuramotoSivashinsky",
+    "KuramotoSivashinsky2D",
+    "Lorenz",
+    "Scaling",
+    "load_record",
+    "split_row",
+    "window_starts",
+]
