@@ -8,7 +8,7 @@ answers, which came in one call together with the forward pass's own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,16 +34,7 @@ class Recorder:
         self.name, self.shots = backend.name, getattr(backend, "shots", None)
         self.asked: list[_Asked] = []
 
-    def run(
-        self,
-        circuit: Circuit,
-        angles: Tensor,
-        memory: Tensor | None,
-        *,
-        shots: int | None,
-        seed: int,
-        sequence_ids: Tensor | None,
-    ) -> tuple[Tensor, None]:
+    def run(self, circuit: Circuit, angles: Tensor, memory: Tensor | None, **_: Any) -> tuple[Tensor, None]:
         self.asked.append(_Asked(circuit, angles))
         return angles.new_zeros(*angles.shape[:2], 2 ** len(circuit.readout)), None
 
@@ -55,16 +46,7 @@ class _Replay:
         self.name, self.shots = backend.name, getattr(backend, "shots", None)
         self._asked, self._answers, self._next = asked, answers, 0
 
-    def run(
-        self,
-        circuit: Circuit,
-        angles: Tensor,
-        memory: Tensor | None,
-        *,
-        shots: int | None,
-        seed: int,
-        sequence_ids: Tensor | None,
-    ) -> tuple[Tensor, None]:
+    def run(self, circuit: Circuit, angles: Tensor, memory: Tensor | None, **_: Any) -> tuple[Tensor, None]:
         place = self._next % len(self._asked)
         asked, self._next = self._asked[place], self._next + 1
         if asked.circuit != circuit or not torch.equal(asked.angles, angles):
