@@ -387,3 +387,24 @@ def test_the_adjoint_trains_exactly_and_is_measured_with_shots(settings: Setting
     assert losses[0] == losses[1]
     windowed = [runs.finish(run)[runs.NETWORK]["windowed"].mean for run in (exact, sampled)]
     assert windowed[1] > 1.1 * windowed[0]
+
+
+def test_a_head_by_ridge_regression(settings: Settings, tmp_path: Path) -> None:
+    """It is what least squares gives on the training rows as one sequence, and a resumed run ends with the same."""
+    ridged = dataclasses.replace(settings, ridge=0.0)
+    trainer, plain = train(ridged, tmp_path / "ridged"), train(settings, tmp_path / "plain")
+    for mine, its in zip(trainer.model.layer.parameters(), plain.model.layer.parameters(), strict=True):
+        assert torch.equal(mine, its)
+    task = trainer.task
+    rows = torch.arange(task.context - 1, task.n_train - 1)[None]
+    with torch.no_grad():
+        outputs = trainer.model.outputs(task.inputs(rows))[0, settings.long_washout :]
+        predicted = trainer.model.head(outputs)
+    targets = task.targets(rows)[0, settings.long_washout :]
+    expected = outputs @ torch.linalg.lstsq(outputs, targets, driver="gelsd").solution  # outputs add up to one: a bias
+    torch.testing.assert_close(predicted, expected, atol=1e-6, rtol=0)
+    shrunk = train(dataclasses.replace(settings, ridge=1e6), tmp_path / "shrunk")
+    assert shrunk.model.head.weight.abs().max() < 1e-3
+    torch.testing.assert_close(shrunk.model.head.bias, targets.mean(0), atol=1e-3, rtol=0)
+    again = runs.resume(tmp_path / "ridged", {})
+    assert torch.equal(again.model.head.weight, trainer.model.head.weight)

@@ -50,12 +50,16 @@ class Forecaster(nn.Module):
         nn.init.uniform_(self.head.weight, -bound, bound)
         nn.init.constant_(self.head.bias, 0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Predictions (B, T, n_targets) for inputs (B, T, context)."""
+    def outputs(self, x: Tensor) -> Tensor:
+        """The layer's outputs (B, T, features) for inputs (B, T, context)."""
         if isinstance(self.layer, QRNN) and self.trained_by is not None and self.measured_by is not None:
             self.layer.backend, self.layer.shots = self.trained_by if torch.is_grad_enabled() else self.measured_by
-        output, _ = self.layer(x)
-        return self.head(output)  # type: ignore[no-any-return]
+        outputs: Tensor = self.layer(x)[0]
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predictions (B, T, n_targets) for inputs (B, T, context)."""
+        return self.head(self.outputs(x))  # type: ignore[no-any-return]
 
 
 def make_circuit(settings: Settings) -> Circuit:

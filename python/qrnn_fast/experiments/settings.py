@@ -62,6 +62,11 @@ class Settings:
     batch_size: int = _setting(32, "Windows of one update.")
     lr: float = _setting(0.01, "Learning rate of Adam; the peak where the schedule is one-cycle.")
     schedule: str = _setting("constant", f"Learning rate over the updates: {', '.join(SCHEDULES)}.")
+    ridge: float | None = _setting(
+        None,
+        "Penalty of a ridge regression that replaces the head at the end, on the training rows run as one sequence. "
+        "Without it: the head as trained.",
+    )
     seed: int = _setting(0, "Decides the initial weights, the order of the windows and the estimators' directions.")
     dtype: str = _setting("float64", f"Precision: {', '.join(DTYPES)}.")
     threads: int | None = _setting(None, "CPU threads. Without it: PyTorch's choice.")
@@ -101,6 +106,8 @@ class Settings:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be a finite number above 0, got {value}")
+        if self.ridge is not None and not 0 <= self.ridge < float("inf"):
+            raise ValueError(f"ridge must be a finite number of at least 0, got {self.ridge}")
         if self.noise is not None:
             parse(self.noise)
         if self.seed >= 2**63:

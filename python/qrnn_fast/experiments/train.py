@@ -21,6 +21,7 @@ from qrnn_fast.experiments.data import Task
 from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.log import append_line, keep_lines
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit, make_model
+from qrnn_fast.experiments.ridge import fit_head
 from qrnn_fast.experiments.settings import Settings
 
 CHECKPOINT = "checkpoint.pt"
@@ -165,6 +166,8 @@ class Trainer:
                 append_line(updates, record)
                 epoch_ends = self.position == len(self.order)
                 done = self.update == self.total_updates
+                if done and self.settings.ridge is not None:
+                    fit_head(self.model, self.task, self.settings.ridge)
                 if (epoch_ends or done) and self._validates(record["epoch"], done):
                     append_line(epochs, self._validate(record["epoch"]))
                 if epoch_ends or done or (every is not None and self.update % every == 0):
