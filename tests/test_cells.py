@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from qrnn_fast import Angle, Circuit, cells
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qrnn_fast import QRNN, Angle, Circuit, InputsAndWeights, cells, evolve, from_qiskit
 
 Op = tuple[str, tuple[int, ...], object]
 
@@ -116,3 +119,90 @@ def test_wrong_couplings_are_refused() -> None:
         cells.echo_state(4, 1, hidden=[[0.1, 0.2]])
     with pytest.raises(ValueError, match=r"entangle must have the shape \(2,\)"):
         cells.echo_state(4, 1, entangle=[0.1])
+
+
+def drawn(cell: str) -> tuple[QuantumCircuit, list[Any]]:
+    """The cells of two registers as their papers draw them, in Qiskit: two exchange or data qubits, then memory."""
+    x, w = ParameterVector("x", 2), ParameterVector("w", 24)
+    n = 5 if cell == "recurrent_block" else 4
+    qc, weights = QuantumCircuit(n, 2), iter(w)
+
+    def turn(qubit: int, axes: str) -> None:
+        for axis in axes:
+            getattr(qc, f"r{axis}")(next(weights), qubit)
+
+    if cell == "recurrent_block":
+        qc.ry(x[0], 0)
+        qc.ry(x[1], 1)
+        for qubit in range(5):
+            turn(qubit, "xzx")
+        for a, b in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 0)):
+            qc.rzz(next(weights), a, b)
+    else:
+        axes = "xz" if cell == "emcz2" else "xzx"
+        for qubit in (0, 1):
+            qc.ry(x[qubit], qubit)
+            turn(qubit, axes)
+        qc.ry(x[0], 0)
+        qc.ry(x[1], 1)
+        for qubit in range(4):
+            turn(qubit, axes)
+        for a, b in ((0, 1), (1, 2), (2, 3)) if cell == "emcz2" else ((0, 2), (0, 3), (1, 2), (1, 3)):
+            qc.cz(a, b)
+        for qubit in (0, 1):
+            turn(qubit, "x" if cell == "emcz2" else "xzx")
+    qc.measure([0, 1], [0, 1])
+    qc.reset([0, 1])
+    used = len(w) - len(list(weights))
+    return qc, [*x, *w[:used]]
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "n_angles"), [("emcz2", (2, 2), 16), ("emcz3", (2, 2), 26), ("recurrent_block", (2, 3), 22)]
+)
+def test_cells_of_two_registers(name: str, sizes: tuple[int, int], n_angles: int) -> None:
+    """The same outcomes and memory as the drawing, over four steps."""
+    cell = getattr(cells, name)(*sizes)
+    assert cell.n_angles == n_angles
+    assert (cell.readout, cell.memory) == ((0, 1), tuple(range(2, sum(sizes))))
+    qc, angles = drawn(name)
+    values = torch.linspace(-3, 4, 4 * n_angles, dtype=torch.float64).view(4, n_angles)
+    for ours, theirs in zip(evolve(cell, values), evolve(from_qiskit(qc, angles=angles), values), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+
+
+def test_layers_of_two_registers() -> None:
+    """Encodings and evolutions have weights of their own, inputs are the same in all encodings."""
+    for cell, per_qubit, last in ((cells.emcz2, 2, 1), (cells.emcz3, 3, 3)):
+        circuit = cell(1, 2, encodings=3, evolutions=2)
+        assert circuit.n_angles == 1 + per_qubit * 3 + per_qubit * 3 * 2 + last
+        slots = [op.angles[0].slot for op in circuit.operations if op.angles]  # type: ignore[union-attr]
+        assert slots.count(0) == 4
+        assert [s for s in slots if s] == list(range(1, circuit.n_angles))
+    assert len([op for op in cells.recurrent_block(1, 1).operations if op.name == "rzz"]) == 1
+
+
+@pytest.mark.parametrize("cell", [cells.emcz2, cells.emcz3, cells.recurrent_block])
+def test_registers_are_not_empty(cell: Any) -> None:
+    for wrong in ({"n_memory": 0}, {"n_memory": 1.0}, {"n_memory": True}):
+        with pytest.raises(ValueError, match="n_memory must be an integer of at least 1"):
+            cell(2, **wrong)
+
+
+@pytest.mark.parametrize("cell", [cells.emcz2(), cells.emcz3(), cells.recurrent_block()])
+def test_inputs_and_weights(cell: Circuit) -> None:
+    """A layer of such a cell learns its weights; the inputs are handed through."""
+    n_inputs = len(cell.readout)
+    layer = QRNN(n_inputs, cell, encoder=InputsAndWeights(n_inputs, cell.n_angles - n_inputs), output="z")
+    x = torch.rand(5, 2, n_inputs, requires_grad=True)
+    layer(x)[0].square().sum().backward()
+    assert x.grad is not None
+    assert layer.encoder.weights.grad.abs().max() > 0  # type: ignore[union-attr]
+    assert "InputsAndWeights" in repr(layer)
+    before = layer.encoder.weights.detach().clone()  # type: ignore[union-attr]
+    layer.reset_parameters()
+    assert not torch.equal(layer.encoder.weights, before)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"must have {n_inputs} features"):
+        layer.encoder(torch.rand(2, n_inputs + 1))
+    with pytest.raises(ValueError, match="must be at least 1, got 0 and 3"):
+        InputsAndWeights(0, 3)

@@ -1,7 +1,11 @@
 """Ready-made circuits of one time step, with the angle order of the published weights.
 
-In every cell qubits alternate: even ones are memory, odd ones are measured and reset at the end of the step, and bit i
-of an outcome index is qubit 2 i + 1.
+In `crx_chain`, `rx_rz_chain`, `reuploading` and `echo_state` qubits alternate: even ones are memory, odd ones are
+measured and reset at the end of the step, and bit i of an outcome index is qubit 2 i + 1. All their angles may depend
+on the input.
+
+In `emcz2`, `emcz3` and `recurrent_block` the first qubits take the input, are measured and reset, and bit i is qubit i;
+the others are memory. The first angles take the input, the others are weights: `qf.InputsAndWeights` is the encoder.
 """
 
 from __future__ import annotations
@@ -132,6 +136,97 @@ def echo_state(
     return _read_out(circuit)
 
 
+def emcz2(n_exchange: int = 2, n_memory: int = 2, encodings: int = 1, evolutions: int = 1) -> Circuit:
+    """The EMCZ2 cell of Viqueira et al. (arXiv:2310.20671): an exchange and a memory register, a ladder of CZ.
+
+    Encodings: RY(x) RX RZ on every exchange qubit, then RY(x) once more. Evolutions: RX RZ on every qubit, CZ on
+    neighbours. Then RX on every exchange qubit. Angles: an input x for each exchange qubit, then 2 e L + 2 n R + e
+    weights in the order in which they stand in the circuit, qubit by qubit.
+
+    Args:
+        n_exchange: number e of qubits that take the input and are read and reset, 0 .. e - 1, at least 1.
+        n_memory: number of memory qubits, e .. n - 1, at least 1.
+        encodings: number L of encoding layers, at least 1.
+        evolutions: number R of evolution layers, at least 1.
+    """
+    _at_least_one(n_exchange=n_exchange, n_memory=n_memory, encodings=encodings, evolutions=evolutions)
+    ladder = [(k, k + 1) for k in range(n_exchange + n_memory - 1)]
+    return _exchange_memory(n_exchange, n_memory, encodings, evolutions, ("rx", "rz"), ("rx",), ladder)
+
+
+def emcz3(n_exchange: int = 2, n_memory: int = 2, encodings: int = 1, evolutions: int = 1) -> Circuit:
+    """The EMCZ3 cell of Viqueira et al. (arXiv:2310.20671): as `emcz2`, with three rotations and all pairs.
+
+    RX RZ RX in place of RX RZ in encodings and evolutions and of RX in the end; CZ between every exchange and every
+    memory qubit. 3 e L + 3 n R + 3 e weights.
+
+    Args:
+        n_exchange: number e of qubits that take the input and are read and reset, 0 .. e - 1, at least 1.
+        n_memory: number of memory qubits, e .. n - 1, at least 1.
+        encodings: number L of encoding layers, at least 1.
+        evolutions: number R of evolution layers, at least 1.
+    """
+    _at_least_one(n_exchange=n_exchange, n_memory=n_memory, encodings=encodings, evolutions=evolutions)
+    pairs = [(k, n_exchange + j) for k in range(n_exchange) for j in range(n_memory)]
+    turn = ("rx", "rz", "rx")
+    return _exchange_memory(n_exchange, n_memory, encodings, evolutions, turn, turn, pairs)
+
+
+def _exchange_memory(
+    n_exchange: int,
+    n_memory: int,
+    encodings: int,
+    evolutions: int,
+    turn: tuple[str, ...],
+    last: tuple[str, ...],
+    pairs: list[tuple[int, int]],
+) -> Circuit:
+    exchange = range(n_exchange)
+    circuit = Circuit(n_exchange + n_memory, n_exchange)
+
+    def rotate(names: tuple[str, ...], qubit: int) -> None:
+        for name in names:
+            circuit.append(name, [qubit], [circuit.angle()])
+
+    for _ in range(encodings):
+        for qubit in exchange:
+            circuit.ry(Angle(qubit), qubit)
+            rotate(turn, qubit)
+    for qubit in exchange:
+        circuit.ry(Angle(qubit), qubit)
+    for _ in range(evolutions):
+        for qubit in range(circuit.n_qubits):
+            rotate(turn, qubit)
+        for a, b in pairs:
+            circuit.cz(a, b)
+    for qubit in exchange:
+        rotate(last, qubit)
+    return circuit.measure(exchange).reset(exchange)
+
+
+def recurrent_block(n_data: int = 3, n_memory: int = 3) -> Circuit:
+    """The quantum recurrent block of Li et al. (arXiv:2302.03244), with the same data qubits in every step.
+
+    RY(x) on every data qubit, for which the paper takes the arc cosine of a feature in [-1, 1]; RX RZ RX on every
+    qubit; a ring of RZZ from qubit k to k + 1 (with two qubits a single one). Angles: an input x for each data qubit,
+    then three weights for each qubit, then one for each RZZ.
+
+    Args:
+        n_data: number of qubits that take the input and are read and reset, 0 .. n_data - 1, at least 1.
+        n_memory: number of memory qubits, at least 1.
+    """
+    _at_least_one(n_data=n_data, n_memory=n_memory)
+    n, data = n_data + n_memory, range(n_data)
+    circuit = Circuit(n, n_data)
+    for qubit in data:
+        circuit.ry(Angle(qubit), qubit)
+    for qubit in range(n):
+        circuit.rx(circuit.angle(), qubit).rz(circuit.angle(), qubit).rx(circuit.angle(), qubit)
+    for qubit in range(n if n > 2 else 1):
+        circuit.rzz(circuit.angle(), qubit, (qubit + 1) % n)
+    return circuit.measure(data).reset(data)
+
+
 def _rotate(circuit: Circuit, slot: int, qubit: int) -> None:
     """RZ, RX, RZ with three slots in a row."""
     circuit.rz(Angle(slot), qubit).rx(Angle(slot + 1), qubit).rz(Angle(slot + 2), qubit)
@@ -148,3 +243,9 @@ def _check(n_qubits: int, repeats: int) -> int:
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise ValueError(f"repeats must be an integer of at least 1, got {repeats!r}")
     return n_qubits
+
+
+def _at_least_one(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
