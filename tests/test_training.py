@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,65 +19,8 @@ from qrnn_fast.experiments.evaluate import predict
 from qrnn_fast.experiments.log import keep_lines, read_lines
 from qrnn_fast.experiments.outcomes import loss_drop
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
-from qrnn_fast.experiments.train import CHECKPOINT, EPOCHS, UPDATES, Trainer, learning_rate
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Two qubits, 39 windows, 10 updates an epoch."""
-    t = np.arange(120)
-    record = np.stack([np.sin(0.3 * t), np.cos(0.3 * t), np.sin(0.3 * t) ** 2], axis=1)
-    np.save(tmp_path / "record.npy", record)
-    return Settings(
-        data=str(tmp_path / "record.npy"),
-        qubits=2,
-        context=2,
-        steps=6,
-        washout=2,
-        stride=2,
-        long_washout=3,
-        batch_size=4,
-        epochs=2,
-        lr=0.05,
-        schedule="one-cycle",
-        checkpoint_every=4,
-    )
-
-
-class Stopped(Exception):  # noqa: N818
-    """Stands in for whatever ends a run."""
-
-
-def stop_after(update: int) -> Callable[[int, float], None]:
-    def on_update(number: int, loss: float) -> None:
-        if number == update:
-            raise Stopped
-
-    return on_update
-
-
-def ignore(update: int, loss: float) -> None:
-    pass
-
-
-def train(settings: Settings, folder: Path) -> Trainer:
-    trainer = runs.begin(settings, folder)
-    trainer.run(ignore)
-    return trainer
-
-
-def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
-def assert_same_bits(a: Trainer, b: Trainer) -> None:
-    assert a.update == b.update
-    for name, value in a.model.state_dict().items():
-        assert torch.equal(value, b.model.state_dict()[name]), name
-    for key, state in a.optimiser.state_dict()["state"].items():
-        for name, value in state.items():
-            assert torch.equal(value, b.optimiser.state_dict()["state"][key][name]), name
-
+from qrnn_fast.experiments.train import CHECKPOINT, EPOCHS, UPDATES, learning_rate
+from training import Stopped, assert_same_bits, ignore, stop_after, train, without_seconds
 
 # Resume
 
@@ -306,7 +248,7 @@ def test_the_last_batch_of_an_epoch_takes_what_is_left(settings: Settings, tmp_p
     trainer.run(ignore)
     assert trainer.update == math.ceil(windows / 10)
     assert trainer.evaluations == windows
-    assert sorted(trainer.order.tolist()) == list(range(windows))
+    assert sorted(trainer.order.tolist()) == trainer.task.train.starts.tolist()
 
 
 def test_head_starts_as_in_the_study(settings: Settings, tmp_path: Path) -> None:
@@ -387,24 +329,3 @@ def test_the_adjoint_trains_exactly_and_is_measured_with_shots(settings: Setting
     assert losses[0] == losses[1]
     windowed = [runs.finish(run)[runs.NETWORK]["windowed"].mean for run in (exact, sampled)]
     assert windowed[1] > 1.1 * windowed[0]
-
-
-def test_a_head_by_ridge_regression(settings: Settings, tmp_path: Path) -> None:
-    """It is what least squares gives on the training rows as one sequence, and a resumed run ends with the same."""
-    ridged = dataclasses.replace(settings, ridge=0.0)
-    trainer, plain = train(ridged, tmp_path / "ridged"), train(settings, tmp_path / "plain")
-    for mine, its in zip(trainer.model.layer.parameters(), plain.model.layer.parameters(), strict=True):
-        assert torch.equal(mine, its)
-    task = trainer.task
-    rows = torch.arange(task.context - 1, task.n_train - 1)[None]
-    with torch.no_grad():
-        outputs = trainer.model.outputs(task.inputs(rows))[0, settings.long_washout :]
-        predicted = trainer.model.head(outputs)
-    targets = task.targets(rows)[0, settings.long_washout :]
-    expected = outputs @ torch.linalg.lstsq(outputs, targets, driver="gelsd").solution  # outputs add up to one: a bias
-    torch.testing.assert_close(predicted, expected, atol=1e-6, rtol=0)
-    shrunk = train(dataclasses.replace(settings, ridge=1e6), tmp_path / "shrunk")
-    assert shrunk.model.head.weight.abs().max() < 1e-3
-    torch.testing.assert_close(shrunk.model.head.bias, targets.mean(0), atol=1e-3, rtol=0)
-    again = runs.resume(tmp_path / "ridged", {})
-    assert torch.equal(again.model.head.weight, trainer.model.head.weight)

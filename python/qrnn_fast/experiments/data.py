@@ -78,6 +78,32 @@ class Task:
         return self.others[rows + 1].to(self.dtype)
 
 
+def streams(task: Task, n_streams: int, offset: int) -> Tensor:
+    """Training windows that follow each other, for training that carries the memory over from one to the next.
+
+    The training rows are cut into streams of equal length, side by side; a stream is cut into windows.
+
+    Args:
+        task: gives the rows and the windows' length T.
+        n_streams: number of streams B.
+        offset: rows left out in front, 0 to T - 1, so that the cuts between windows can lie elsewhere in every epoch.
+
+    Returns:
+        (windows of a stream, B) int64: the row of step 0.
+
+    Raises:
+        ValueError: a stream would have no window.
+    """
+    steps, first = task.train.steps, task.context - 1
+    length = (task.n_train - 1 - first - (steps - 1)) // n_streams
+    if length < steps:
+        raise ValueError(
+            f"{n_streams} streams of the {task.n_train} training rows have {length} rows each, and a window takes "
+            f"{steps}; use a smaller batch_size or fewer steps"
+        )
+    return first + offset + torch.arange(length // steps)[:, None] * steps + torch.arange(n_streams) * length
+
+
 @lru_cache(maxsize=1)  # a comparison makes many tasks from one record, which takes seconds to integrate
 def _lorenz_record(lorenz: Lorenz) -> NDArray[np.float64]:
     return lorenz.record()

@@ -50,16 +50,16 @@ class Forecaster(nn.Module):
         nn.init.uniform_(self.head.weight, -bound, bound)
         nn.init.constant_(self.head.bias, 0.5)
 
-    def outputs(self, x: Tensor) -> Tensor:
-        """The layer's outputs (B, T, features) for inputs (B, T, context)."""
+    def outputs(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The layer's outputs (B, T, features) for inputs (B, T, context) and a memory, and the memory behind them."""
         if isinstance(self.layer, QRNN) and self.trained_by is not None and self.measured_by is not None:
             self.layer.backend, self.layer.shots = self.trained_by if torch.is_grad_enabled() else self.measured_by
-        outputs: Tensor = self.layer(x)[0]
+        outputs: tuple[Tensor, Tensor | None] = self.layer(x, hx)
         return outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predictions (B, T, n_targets) for inputs (B, T, context)."""
-        return self.head(self.outputs(x))  # type: ignore[no-any-return]
+        """Predictions (B, T, n_targets) for inputs (B, T, context), begun from |0...0>."""
+        return self.head(self.outputs(x)[0])  # type: ignore[no-any-return]
 
 
 def make_circuit(settings: Settings) -> Circuit:

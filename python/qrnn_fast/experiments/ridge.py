@@ -26,7 +26,7 @@ def fit_head(model: Forecaster, task: Task, penalty: float) -> None:
     whole = dataclasses.replace(task.long_run, starts=start, steps=task.n_train - 1 - first)
     rows = whole.rows()
     with torch.no_grad():
-        outputs = model.outputs(task.inputs(rows))[0, whole.washout :].double()
+        outputs = model.outputs(task.inputs(rows))[0][0, whole.washout :].double()
         targets = task.targets(rows)[0, whole.washout :].double()
         centre, mean = outputs.mean(0), targets.mean(0)
         a = outputs - centre

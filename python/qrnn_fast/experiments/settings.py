@@ -43,6 +43,11 @@ class Settings:
     stride: int = _setting(5, "Rows between the starts of two windows.")
     washout: int = _setting(5, "First steps of a window that the loss and the windowed error leave out.")
     long_washout: int = _setting(100, "First steps left out of the long run's error (given with and without).")
+    stateful: bool = _setting(
+        False,
+        "Train on windows that follow each other, batch_size streams side by side, each begun with the memory of the "
+        "one before (truncated backpropagation through time); stride is not used, washout in the first ones alone.",
+    )
     gradient: str = _setting("adjoint", f"Gradient method: {', '.join(GRADIENTS)}.")
     perturbation: float = _setting(0.1, "Size of the perturbation of spsa and fdsa.")
     samples: int = _setting(2, "Directions averaged over in one update of spsa.")
@@ -98,6 +103,8 @@ class Settings:
                 f"gradient 'adjoint' needs the native backend, and this is {self.backend!r}; choose another one of "
                 f"{', '.join(GRADIENTS)}"
             )
+        if self.stateful and self.backend not in ("auto", "native"):
+            raise ValueError(f"stateful training needs the memory, which {self.backend!r} does not tell; use native")
         if self.runs_on_qpu and self.noise is not None:
             raise ValueError(f"{self.backend} has noise of its own; leave noise out, or train on native or aer")
         if self.washout >= self.steps:

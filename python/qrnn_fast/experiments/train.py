@@ -17,7 +17,7 @@ from torch import Tensor
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.runtime import Runtime
 from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
-from qrnn_fast.experiments.data import Task
+from qrnn_fast.experiments.data import Task, streams
 from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.log import append_line, keep_lines
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit, make_model
@@ -32,6 +32,7 @@ _STATE_KEYS = {
     "update",
     "evaluations",
     "order",
+    "memory",
     "position",
     "order_state",
     "direction_state",
@@ -84,12 +85,15 @@ class Trainer:
         self.evaluations_per_sequence = evaluations_per_sequence(settings, make_circuit(settings))
         self.update = 0
         self.evaluations = 0
-        self.order = torch.empty(0, dtype=torch.int64)
-        self.position = 0
+        self.order = torch.empty(0, dtype=torch.int64)  # the epoch's windows, by the row of step 0
+        self.position = 0  # of the next batch in it
+        self.memory: Tensor | None = None  # behind the last batch, of stateful training
 
     @property
     def updates_per_epoch(self) -> int:
         """Updates of one pass over the training windows."""
+        if self.settings.stateful:
+            return len(streams(self.task, self.settings.batch_size, 0))
         return math.ceil(len(self.task.train.starts) / self.settings.batch_size)
 
     @property
@@ -104,6 +108,7 @@ class Trainer:
             "update": self.update,
             "evaluations": self.evaluations,
             "order": self.order,
+            "memory": self.memory,
             "position": self.position,
             "order_state": self.order_generator.get_state(),
             "direction_state": self.directions.get_state(),
@@ -134,7 +139,7 @@ class Trainer:
         self.order_generator.set_state(state["order_state"])
         self.directions.set_state(state["direction_state"])
         self.update, self.evaluations = state["update"], state["evaluations"]
-        self.order, self.position = state["order"], state["position"]
+        self.order, self.position, self.memory = state["order"], state["position"], state["memory"]
         if self.processor is not None:
             self.processor.position = state["calls"]
 
@@ -179,8 +184,7 @@ class Trainer:
     def _step(self) -> dict[str, Any]:
         began = time.perf_counter()
         if self.position == len(self.order):
-            self.order = torch.randperm(len(self.task.train.starts), generator=self.order_generator)
-            self.position = 0
+            self.order, self.position, self.memory = self._new_order(), 0, None
         batch = self.order[self.position : self.position + self.settings.batch_size]
         lr = learning_rate(self.settings, self.update, self.total_updates)
         for group in self.optimiser.param_groups:
@@ -207,10 +211,20 @@ class Trainer:
             "lr": lr,
         }
 
-    def _loss(self, batch: Tensor) -> Tensor:
-        rows = self.task.train.rows(batch)
-        washout = self.settings.washout
-        predicted = self.model(self.task.inputs(rows))[:, washout:]
+    def _new_order(self) -> Tensor:
+        starts = self.task.train.starts
+        if self.settings.stateful:
+            offset = int(torch.randint(self.settings.steps, (), generator=self.order_generator))
+            return streams(self.task, self.settings.batch_size, offset).flatten()
+        return starts[torch.randperm(len(starts), generator=self.order_generator)]
+
+    def _loss(self, starts: Tensor) -> Tensor:
+        rows = starts[:, None] + torch.arange(self.settings.steps)
+        outputs, memory = self.model.outputs(self.task.inputs(rows), self.memory)
+        washout = self.settings.washout if self.memory is None else 0
+        if self.settings.stateful and memory is not None:
+            self.memory = memory.detach()
+        predicted = self.model.head(outputs)[:, washout:]
         return torch.nn.functional.mse_loss(predicted, self.task.targets(rows)[:, washout:])
 
     def _validates(self, epoch: int, done: bool) -> bool:
