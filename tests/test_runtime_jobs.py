@@ -183,6 +183,34 @@ def test_the_estimate_stands_in_for_usage_that_is_not_reported(service: Service,
     assert backend.used_qpu_seconds == backend.qpu_seconds(CIRCUIT, 2, 3).qpu_seconds
 
 
+@pytest.mark.parametrize("keeps_journal", [False, True])
+def test_jobs_that_nobody_waits_for_any_more_count(service: Service, journal: Path, keeps_journal: bool) -> None:
+    """A call is given up at its timeout; its job runs on, and is paid for."""
+    service.fates = ["running"]
+    backend = runtime(service, journal if keeps_journal else None, timeout=0.05, max_qpu_seconds=3.9)
+    needed = backend.qpu_seconds(CIRCUIT, 2, 3).qpu_seconds  # a little above two seconds
+    with pytest.raises(JobError, match="still RUNNING"):
+        call(backend)
+    assert backend.used_qpu_seconds == needed
+    if keeps_journal:
+        backend = runtime(service, journal, max_qpu_seconds=3.9)
+        assert backend.used_qpu_seconds == needed
+        backend.position = 1
+    with pytest.raises(BudgetError):
+        call(backend, 2 * ANGLES)
+    assert service.submissions == 1
+
+
+def test_a_job_that_runs_is_counted_once(service: Service) -> None:
+    service.fates = ["running"]
+    backend = runtime(service, timeout=0.05, max_qpu_seconds=2.5)
+    with pytest.raises(JobError, match="still RUNNING"):
+        call(backend)
+    service.set_fate("job-0", "done")
+    call(backend)  # collected, not refused
+    assert backend.used_qpu_seconds == SECONDS
+
+
 def test_usage_is_logged(service: Service, journal: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "qrnn_fast.runtime"):
         call(runtime(service, journal))

@@ -111,7 +111,8 @@ class Runtime:
     def used_qpu_seconds(self) -> float:
         """QPU time of all jobs so far, of earlier processes with the same journal too.
 
-        It is what the service reports, the estimate where it reports nothing (yet), and nothing where neither is known.
+        It is what the service reports, the estimate where it reports nothing (yet), so for jobs that still run, too,
+        and nothing where neither is known.
         """
         return self._journal.seconds
 
@@ -182,7 +183,9 @@ class Runtime:
             return angles.new_zeros(n_rows, n_steps, 2 ** len(circuit.readout)), None
         program = self._program(circuit, n_steps)
         digest, parts = self._digest(circuit, angles, shots), _parts(program, n_rows, shots)
-        call = self._journal.call(self._position, digest, parts)
+        clock = self._clock(program)
+        estimates = [None if clock is None else clock.seconds([part]) for part in parts]
+        call = self._journal.call(self._position, digest, parts, estimates)
         counts = self._answer(call, program, angles, seed)
         self._dispatch.done(call)
         self._position += 1
@@ -203,18 +206,14 @@ class Runtime:
         jobs = {i: job for i in waiting if (job := self._dispatch.find(call, i)) is not None}
         new = [i for i in waiting if i not in jobs]
         if new:
-            self._check_budget(program, [call.parts[i] for i in waiting])
+            self._check_budget([call.estimates[i] for i in new])
             self._journal.begin(call, seed)
         for i in new:
             jobs[i] = self._dispatch.submit(call, i, program, angles, seed)
-        clock = self._clock(program)
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         for i in waiting:
             part = call.parts[i]
-            estimate = None if clock is None else clock.seconds([part])
-            counts[part.start : part.stop] += self._dispatch.collect(
-                call, i, jobs[i], program, estimate=estimate, deadline=deadline
-            )
+            counts[part.start : part.stop] += self._dispatch.collect(call, i, jobs[i], program, deadline)
         return counts
 
     # ---- circuits and time
@@ -230,16 +229,16 @@ class Runtime:
             return None
         return Clock(program.seconds, self._dispatch.shot_delay, JOB_SECONDS if is_ibm(self._device) else 0.0)
 
-    def _check_budget(self, program: Program, parts: list[Part]) -> None:
+    def _check_budget(self, estimates: list[float | None]) -> None:
         if self._max_qpu_seconds is None:
             return
-        clock = self._clock(program)
-        if clock is None:
+        known = [seconds for seconds in estimates if seconds is not None]
+        if len(known) < len(estimates):
             raise ValueError(
                 f"{self._device.name} does not tell how long its instructions take, so that max_qpu_seconds cannot be "
                 "kept; use None"
             )
-        check_budget(self.used_qpu_seconds, clock.seconds(parts), self._max_qpu_seconds)
+        check_budget(self.used_qpu_seconds, sum(known), self._max_qpu_seconds)
 
     def _digest(self, circuit: Circuit, angles: Tensor, shots: int) -> str:
         """Tells whether two calls ask for the same."""

@@ -81,9 +81,7 @@ class Dispatch:
                     return job
         return None
 
-    def collect(
-        self, call: Call, i: int, job: Any, program: Program, *, estimate: float | None, deadline: float | None
-    ) -> NDArray[np.uint32]:
+    def collect(self, call: Call, i: int, job: Any, program: Program, deadline: float | None) -> NDArray[np.uint32]:
         """Counts (k, T, 2^r) of part `i`, when its job has finished.
 
         Args:
@@ -91,7 +89,6 @@ class Dispatch:
             i: index of the part.
             job: the part's.
             program: what the job runs.
-            estimate: of its QPU seconds, for where the service reports none.
             deadline: on the clock of `time.monotonic`, or None to wait for ever.
 
         Raises:
@@ -110,7 +107,7 @@ class Dispatch:
                 self._journal.lost(call, i, error.status, reported_seconds(job))
             raise
         reported = reported_seconds(job)
-        seconds = estimate if reported is None else reported
+        seconds = call.estimates[i] if reported is None else reported
         self._journal.finished(call, i, counts, seconds, reported is not None)
         logger.info(
             "job %s: finished, %d rows of %d shots, QPU time %s",
