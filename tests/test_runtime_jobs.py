@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,24 @@ def test_a_split_call_submits_all_its_jobs_before_it_waits(service: Service, mon
     monkeypatch.setattr("time.sleep", lambda _: seen.append(service.submissions))
     call(runtime(service))
     assert seen == [4, 4]  # 3 rows of 40 shots, in four shares of at most 30 executions
+
+
+def test_calls_of_several_threads_have_numbers_of_their_own(service: Service, journal: Path) -> None:
+    service.fates = ["late"] * 4
+    backend = runtime(service, journal)
+    with ThreadPoolExecutor(4) as threads:
+        probs = list(threads.map(lambda k: call(backend, k * ANGLES), range(4)))
+    assert backend.position == service.submissions == events(journal).count("finished") == 4
+    assert probs[0][:, :, 0].min() == 1  # of angles that are zero, whichever call was the first
+
+
+def test_copies_of_a_layer_share_the_backend(service: Service, journal: Path) -> None:
+    layer = qf.QRNN(1, CIRCUIT, gradient="spsa", backend=runtime(service, journal))
+    for model in (layer, copy.deepcopy(layer)):
+        with torch.no_grad():
+            model(torch.zeros(2, 1, 1))
+    assert isinstance(layer.backend, Runtime)
+    assert layer.backend.position == 2
 
 
 # ---- budget

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +37,8 @@ class Runtime:
     twice. `forget` removes results that lie before a checkpoint. A call that raised or was interrupted can be made
     again in the same way; a job that failed or was cancelled is then submitted anew. Where a device has no service to
     ask for a job of an earlier process (local simulators), a job without stored results runs again.
+
+    Calls of several threads wait for each other. A copy of a layer shares the layer's Runtime.
 
     Job ids, rows, shots and QPU time go to the logger "qrnn_fast.runtime".
 
@@ -93,6 +96,11 @@ class Runtime:
         self._dispatch = Dispatch(self._device, mode, options, self._journal)
         self._position = 0
         self._programs: dict[tuple[str, int], Program] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Runtime:
+        """Itself: copies of a layer share the processor, its journal and its budget."""
+        return self
 
     def __repr__(self) -> str:
         mode = None if self._mode is None else type(self._mode).__name__
@@ -181,14 +189,15 @@ class Runtime:
         n_rows, n_steps = angles.shape[:2]
         if n_rows == 0 or n_steps == 0:
             return angles.new_zeros(n_rows, n_steps, 2 ** len(circuit.readout)), None
-        program = self._program(circuit, n_steps)
-        digest, parts = self._digest(circuit, angles, shots), _parts(program, n_rows, shots)
-        clock = self._clock(program)
-        estimates = [None if clock is None else clock.seconds([part]) for part in parts]
-        call = self._journal.call(self._position, digest, parts, estimates)
-        counts = self._answer(call, program, angles, seed)
-        self._dispatch.done(call)
-        self._position += 1
+        with self._one_at_a_time:  # or two calls would have the same number
+            program = self._program(circuit, n_steps)
+            digest, parts = self._digest(circuit, angles, shots), _parts(program, n_rows, shots)
+            clock = self._clock(program)
+            estimates = [None if clock is None else clock.seconds([part]) for part in parts]
+            call = self._journal.call(self._position, digest, parts, estimates)
+            counts = self._answer(call, program, angles, seed)
+            self._dispatch.done(call)
+            self._position += 1
         return torch.from_numpy(counts / shots).to(angles.dtype), None
 
     # ---- a call
