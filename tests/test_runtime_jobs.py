@@ -512,6 +512,17 @@ DAMAGES: list[tuple[Callable[[str], str], str]] = [
 ]
 
 
+def test_reading_a_whole_journal_changes_nothing(
+    service: Service, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that writes it may go on meanwhile."""
+    backend = runtime(service, journal)
+    call(backend)
+    monkeypatch.setattr("os.truncate", lambda *_: pytest.fail("the journal was cut"))
+    assert runtime(service, journal).used_qpu_seconds == SECONDS
+    call(backend)
+
+
 def test_a_torn_last_line_is_dropped(service: Service, journal: Path, caplog: pytest.LogCaptureFixture) -> None:
     call(runtime(service, journal))
     for _ in range(2):  # the line of the usage, then that of the submission, too

@@ -111,7 +111,9 @@ class Journal:
         if call.begun_before:
             return
         self._calls[call.number] = call
-        self._append("call", call=call.number, digest=call.digest, seed=seed, parts=call.parts, estimates=call.estimates)
+        self._append(
+            "call", call=call.number, digest=call.digest, seed=seed, parts=call.parts, estimates=call.estimates
+        )
 
     def submitted(self, call: Call, part: int, job_id: str) -> None:
         """A job was submitted for a part."""
@@ -192,6 +194,7 @@ class Journal:
                 if not may_be_torn:
                     raise JournalError(f"{path}: line {i + 1} is damaged ({error}); use a new journal") from error
                 logger.warning("%s: the last line was not written to its end; it is dropped", path)
+                os.truncate(path, self._size)
                 break
             try:
                 self._replay(record, first=i == 0)
@@ -200,7 +203,6 @@ class Journal:
                     f"{path}: line {i + 1} is no line of a journal of this version ({error!r})"
                 ) from error
             self._size += len(line)
-        os.truncate(path, self._size)
 
     def _replay(self, record: dict[str, Any], *, first: bool) -> None:
         event = record["event"]
