@@ -35,8 +35,9 @@ class Runtime:
     a checkpoint sets `position` to what it was at the checkpoint and makes the same calls again; those that the journal
     knows are answered from stored results or from jobs that run or have finished meanwhile, and nothing is paid for
     twice. `forget` removes results that lie before a checkpoint. A call that raised or was interrupted can be made
-    again in the same way; a job that failed or was cancelled is then submitted anew. Where a device has no service to
-    ask for a job of an earlier process (local simulators), a job without stored results runs again.
+    again in the same way; a job that failed or was cancelled is then submitted anew. Where there is no service of IBM's
+    to ask for a job of an earlier process (local simulators, processors of others), a job without stored results runs
+    again, and is paid for again.
 
     Calls of several threads wait for each other. A copy of a layer shares the layer's Runtime.
 
@@ -54,7 +55,8 @@ class Runtime:
         journal: path of the journal, a file that the first call makes where there is none; None to keep none.
         one_call_per_update: run the perturbed copies of the gradient together with the forward pass, as one job where
             they fit into one. Where False, they run when a gradient is asked for, as a job of their own, and nothing is
-            spent on them where none is. Inside `torch.no_grad()` they never run.
+            spent on them where none is. Inside `torch.no_grad()` they never run. Under `torch.compile` they are a job
+            of their own, too; `create_graph=True` runs those over angles once more, activation checkpointing all.
 
     Raises:
         ValueError: a backend without reset or measurement, an unknown name, or a number out of range.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qrnn_fast.backends.runtime.devices import make_sampler, repetition_delay
+from qrnn_fast.backends.runtime.devices import is_ibm, make_sampler, repetition_delay
 from qrnn_fast.backends.runtime.jobs import JobError, collect, incomplete, reported_seconds
 from qrnn_fast.backends.runtime.journal import Call, Journal
 from qrnn_fast.backends.runtime.program import Program
@@ -35,7 +35,8 @@ class Dispatch:
 
     def __init__(self, device: Any, mode: Any, options: Any, journal: Journal) -> None:
         self._device = device
-        self._service: Any = getattr(device, "service", None)  # IBM's; it hands out the jobs of earlier processes
+        # IBM's, which hands out the jobs of earlier processes.
+        self._service: Any = getattr(device, "service", None) if is_ibm(device) else None
         self._mode = mode
         self._options = options
         self._journal = journal
