@@ -85,11 +85,6 @@ def _settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _option(field: dataclasses.Field[Any]) -> Any:
-    name = "--" + field.name.replace("_", "-")
-    return typer.Option(name, help=field.metadata["help"], show_default=str(field.default))
-
-
 def _train(trainer: Trainer, console: Console, label: str) -> None:
     with TrainingProgress(console, label, trainer.total_updates, trainer.update) as progress:
         trainer.run(progress)
