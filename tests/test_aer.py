@@ -154,6 +154,8 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"method": "guess"}, ValueError, "Invalid simulation method guess"),
     ({"precision": "half"}, ValueError, "must be 'double' or 'single'"),
     ({"fusion": True}, ValueError, "Invalid option fusion"),
+    ({"seed_simulator": 1.5}, TypeError, "seed_simulator must be an integer or None, got 1.5"),
+    ({"seed_simulator": -1}, ValueError, "seed_simulator must be at least 0, got -1"),
 ]
 
 

@@ -136,3 +136,8 @@ def test_where_errors_are_measured(tmp_path: Path) -> None:
         assert trained.exit_code == 0, trained.output
         found[place] = json.loads((run / "results.json").read_text())["rmse"]["QRNN"]["long run"]["mean"]
     assert found["native"] != found["backend"]
+    jobs = [line for line in read_lines(tmp_path / "backend" / "jobs.jsonl") if line["event"] == "submitted"]
+    assert len(jobs) == 1 + 3  # the update; training windows, validation windows and the long run, each once
+    limited = call("evaluate", tmp_path / "backend", "--max-qpu-seconds", "1")
+    assert limited.exit_code == 1
+    assert "this call would take about" in limited.output

@@ -211,6 +211,8 @@ RHO = density(factor(C, 2))
         (ValueError, "finite", {"memory": RHO * torch.tensor(float("nan"))}),
         (ValueError, "'adjoint', 'parameter-shift', 'spsa', 'fdsa'", {"gradient": "spas"}),
         (TypeError, "'adjoint', 'parameter-shift', 'spsa', 'fdsa'", {"gradient": None}),
+        (TypeError, "'adjoint', 'parameter-shift', 'spsa', 'fdsa'", {"gradient": ["spsa"]}),
+        (TypeError, "'auto', 'native' or a backend object, got dict", {"backend": {}}),
         (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.SPSA(wrt="weights")}),
         (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.FDSA()}),
         (ValueError, "at least 1", {"shots": 0}),

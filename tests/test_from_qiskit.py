@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Gate, Parameter, ParameterVector
 from qiskit.circuit.classical import expr
-from qiskit.quantum_info import Operator
+from qiskit.circuit.library import CXGate, RXGate
+from qiskit.quantum_info import Clifford, Operator
 from qiskit_programs import ANGLES, outcomes, programs
 from strategies import circuits, noisy_circuits
 
@@ -185,6 +186,42 @@ def test_condition_on_a_register() -> None:
     assert probabilities(qf.from_qiskit(qc)) == [0, 0, 0, 0, 0, 0, 1, 0]
 
 
+@pytest.mark.parametrize("name", ["id", "barrier", "delay", "u2", "iswap", "measure", "kraus"])
+def test_composites_are_what_they_hold_whatever_their_name(name: str) -> None:
+    """As a gate, as a gate inside another, and as an instruction."""
+    gates = QuantumCircuit(2, name=name)
+    gates.ry(0.4, 0)
+    gates.cx(0, 1)
+    outer = QuantumCircuit(2, name="outer")
+    outer.append(gates.to_gate(), [1, 0])
+    qc, flat = QuantumCircuit(2, 2), QuantumCircuit(2, 2)
+    qc.append(gates.to_gate(), [0, 1])
+    qc.append(outer.to_gate(), [0, 1])
+    for on in ([0, 1], [1, 0]):
+        flat.compose(gates, on, inplace=True)
+    measured = gates.copy(name)
+    measured.add_register(ClassicalRegister(2))
+    measured.measure([0, 1], [0, 1])
+    qc.append(measured.to_instruction(), [0, 1], [0, 1])
+    flat.compose(measured, inplace=True)
+    assert_same(qf.from_qiskit(qc), qf.from_qiskit(flat))
+
+
+def test_operations_without_a_definition() -> None:
+    """Gates with annotated modifiers and Cliffords are synthesised by the transpiler."""
+    a = Parameter("a")
+    qc, plain = QuantumCircuit(3, 1), QuantumCircuit(3, 1)
+    qc.h([0, 1])
+    qc.append(RXGate(a).control(2, annotated=True), [0, 1, 2])
+    qc.append(Clifford(CXGate()), [2, 0])
+    qc.measure(0, 0)
+    plain.h([0, 1])
+    plain.append(RXGate(a).control(2, annotated=False), [0, 1, 2])
+    plain.cx(2, 0)
+    plain.measure(0, 0)
+    assert_same_outputs(qf.from_qiskit(qc), qf.from_qiskit(plain))
+
+
 def test_refused_with_name_and_position() -> None:
     a = Parameter("a")
 
@@ -199,6 +236,7 @@ def test_refused_with_name_and_position() -> None:
         lambda qc: qc.append(Gate("magic", 2, []), [1, 0]), r"instruction 1, 'magic' on qubits \(1, 0\): .*decompose"
     )
     refused(lambda qc: qc.rx(a * a, 1), r"instruction 1, 'rx' on qubits \(1,\): the angle a\*a is not affine in a")
+    refused(lambda qc: qc.rx(a.sign(), 1), r"the angle sign\(a\) is not affine in a")
     refused(lambda qc: qc.append(Gate("rx", 1, [0.1]), [1]), "name of a gate of Qiskit's, is another one")
 
     def composite(qc: QuantumCircuit) -> None:
@@ -230,6 +268,13 @@ def test_refused_with_name_and_position() -> None:
             qc.x(1)
 
     refused(expression, "neither on a bit nor on a register's value")
+
+    def large(qc: QuantumCircuit) -> None:
+        qc.measure([0, 1], [0, 1])
+        with qc.if_test((qc.cregs[0], 4)):
+            qc.x(1)
+
+    refused(large, "'if_else' .*: it waits for c == 4, which its 2 bits cannot hold")
 
     def loop(qc: QuantumCircuit) -> None:
         with qc.for_loop(range(2)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,24 @@ def test_a_split_call_submits_all_its_jobs_before_it_waits(service: Service, mon
     assert seen == [4, 4]  # 3 rows of 40 shots, in four shares of at most 30 executions
 
 
+def test_calls_of_several_threads_have_numbers_of_their_own(service: Service, journal: Path) -> None:
+    service.fates = ["late"] * 4
+    backend = runtime(service, journal)
+    with ThreadPoolExecutor(4) as threads:
+        probs = list(threads.map(lambda k: call(backend, k * ANGLES), range(4)))
+    assert backend.position == service.submissions == events(journal).count("finished") == 4
+    assert probs[0][:, :, 0].min() == 1  # of angles that are zero, whichever call was the first
+
+
+def test_copies_of_a_layer_share_the_backend(service: Service, journal: Path) -> None:
+    layer = qf.QRNN(1, CIRCUIT, gradient="spsa", backend=runtime(service, journal))
+    for model in (layer, copy.deepcopy(layer)):
+        with torch.no_grad():
+            model(torch.zeros(2, 1, 1))
+    assert isinstance(layer.backend, Runtime)
+    assert layer.backend.position == 2
+
+
 # ---- budget
 
 
@@ -181,6 +201,34 @@ def test_the_estimate_stands_in_for_usage_that_is_not_reported(service: Service,
     backend = runtime(service)
     call(backend)
     assert backend.used_qpu_seconds == backend.qpu_seconds(CIRCUIT, 2, 3).qpu_seconds
+
+
+@pytest.mark.parametrize("keeps_journal", [False, True])
+def test_jobs_that_nobody_waits_for_any_more_count(service: Service, journal: Path, keeps_journal: bool) -> None:
+    """A call is given up at its timeout; its job runs on, and is paid for."""
+    service.fates = ["running"]
+    backend = runtime(service, journal if keeps_journal else None, timeout=0.05, max_qpu_seconds=3.9)
+    needed = backend.qpu_seconds(CIRCUIT, 2, 3).qpu_seconds  # a little above two seconds
+    with pytest.raises(JobError, match="still RUNNING"):
+        call(backend)
+    assert backend.used_qpu_seconds == needed
+    if keeps_journal:
+        backend = runtime(service, journal, max_qpu_seconds=3.9)
+        assert backend.used_qpu_seconds == needed
+        backend.position = 1
+    with pytest.raises(BudgetError):
+        call(backend, 2 * ANGLES)
+    assert service.submissions == 1
+
+
+def test_a_job_that_runs_is_counted_once(service: Service) -> None:
+    service.fates = ["running"]
+    backend = runtime(service, timeout=0.05, max_qpu_seconds=2.5)
+    with pytest.raises(JobError, match="still RUNNING"):
+        call(backend)
+    service.set_fate("job-0", "done")
+    call(backend)  # collected, not refused
+    assert backend.used_qpu_seconds == SECONDS
 
 
 def test_usage_is_logged(service: Service, journal: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -462,6 +510,17 @@ DAMAGES: list[tuple[Callable[[str], str], str]] = [
     (lambda _: "notes of mine", "line 1 is damaged"),
     (lambda _: "3\n", "line 1 is no line of a journal"),
 ]
+
+
+def test_reading_a_whole_journal_changes_nothing(
+    service: Service, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that writes it may go on meanwhile."""
+    backend = runtime(service, journal)
+    call(backend)
+    monkeypatch.setattr("os.truncate", lambda *_: pytest.fail("the journal was cut"))
+    assert runtime(service, journal).used_qpu_seconds == SECONDS
+    call(backend)
 
 
 def test_a_torn_last_line_is_dropped(service: Service, journal: Path, caplog: pytest.LogCaptureFixture) -> None:

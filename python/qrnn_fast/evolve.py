@@ -43,7 +43,8 @@ def evolve(
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" (the last two over angles) or an estimator object.
         shots: number of samples per sequence, for backends that sample; None for exact probabilities.
         noise: of the circuit: what runs is `noise.apply(circuit)`. A qf.NoiseModel, or Qiskit Aer's, which is taken
-            over by `NoiseModel.from_qiskit`. None for none.
+            over by `NoiseModel.from_qiskit` as it is when the circuit first meets it: errors that it is given later
+            are not seen. None for none.
         generator: source of the seed where something is drawn; None for torch's default generator.
         backend: "native" (the compiled engines), "auto" (the same, or Qiskit Aer with a warning where there is no room
             for the circuit or its noise is not known here), or a backend object, such as `qf.backends.Aer()`.
@@ -99,8 +100,11 @@ def _call(
     # A noise model can change, so that its content would have to be looked at.
     remembers = noise is None and not torch.compiler.is_compiling()
     key = gradient, shots, backend
-    if remembers and key in circuit.remembered:
-        known: _Call = circuit.remembered[key]
+    try:
+        known: _Call | None = circuit.remembered.get(key) if remembers else None
+    except TypeError:  # a list, say, which is refused below
+        known, remembers = None, False
+    if known is not None:
         return known
     estimator = resolve(gradient, "angles")
     if estimator.over_weights:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -107,8 +106,11 @@ def _estimate(
     gradient: str | Estimator,
     shots: int | None,
 ) -> UpdateEstimate:
-    asked = _count(model, steps, gradient)
-    calls = [backend.qpu_seconds(circuit, steps, batch_size * n, shots) for circuit, n in asked.items()]
+    asked = _asked(model, steps, gradient)
+    circuits = {circuit for circuit, _ in asked}
+    if backend.one_call_per_update and len(circuits) == 1:
+        asked = [(asked[0][0], sum(n for _, n in asked))]
+    calls = [backend.qpu_seconds(circuit, steps, batch_size * n, shots) for circuit, n in asked]
     update = sum(call.qpu_seconds for call in calls)
     return UpdateEstimate(
         resolve(gradient, "weights").method,
@@ -122,25 +124,26 @@ def _estimate(
 
 
 class _Counting:
-    """A backend that counts the sequences it is asked for, by circuit, and answers zeros."""
+    """A backend that writes down the circuit and the number of sequences of each call, and answers zeros."""
 
     name, shots = "counting", 1
 
     def __init__(self) -> None:
-        self.asked: Counter[Circuit] = Counter()
+        self.asked: list[tuple[Circuit, int]] = []
 
     def run(self, circuit: Circuit, angles: Tensor, memory: Tensor | None, **_: Any) -> tuple[Tensor, None]:
-        self.asked[circuit] += len(angles)
+        self.asked.append((circuit, len(angles)))
         return angles.new_zeros(*angles.shape[:2], 2 ** len(circuit.readout)), None
 
 
-def _count(model: QRNN, steps: int, gradient: str | Estimator) -> Counter[Circuit]:
-    """Circuits of one update of one sequence, and how often each runs."""
+def _asked(model: QRNN, steps: int, gradient: str | Estimator) -> list[tuple[Circuit, int]]:
+    """The calls of one update of one sequence: the circuit of each, and how often it runs."""
     trial, counting = copy.deepcopy(model), _Counting()
     trial.gradient, trial.backend, trial.noise, trial.shots = gradient, counting, None, None
     parameter = next(trial.parameters(), torch.empty(0))
-    output, _ = trial(torch.zeros(steps, model.input_size, dtype=parameter.dtype))
-    output.sum().backward()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():  # seeds and dropout masks are drawn for nothing
+        output, _ = trial(torch.zeros(steps, model.input_size, dtype=parameter.dtype))
+        output.sum().backward()
     return counting.asked
 
 

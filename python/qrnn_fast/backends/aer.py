@@ -49,7 +49,7 @@ class Aer:
 
     Raises:
         ValueError: a value that Aer does not take.
-        TypeError: shots that are no integer.
+        TypeError: shots or a seed that are no integers.
     """
 
     name: ClassVar[str] = "aer"
@@ -70,6 +70,11 @@ class Aer:
             raise TypeError(f"shots must be an integer or None, got {shots!r}")
         if shots is not None and shots < 1:
             raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
+        if seed_simulator is not None:
+            if isinstance(seed_simulator, bool) or not isinstance(seed_simulator, int):
+                raise TypeError(f"seed_simulator must be an integer or None, got {seed_simulator!r}")
+            if seed_simulator < 0:
+                raise ValueError(f"seed_simulator must be at least 0, got {seed_simulator}")
         if precision not in ("double", "single"):
             raise ValueError(f"precision must be 'double' or 'single', got {precision!r}")
         if (available := AerSimulator().available_devices()) and device not in available:

@@ -52,7 +52,8 @@ class _Replay:
         if asked.circuit != circuit or not torch.equal(asked.angles, angles):
             raise RuntimeError(
                 "the gradient asks for other circuits than were run in the forward pass: the encoder gave other angles "
-                "for the same weights and input; it must not draw random numbers of its own"
+                "for the same weights and input; it must not draw random numbers of its own, nor hold buffers that "
+                "forward passes change and angles depend on"
             )
         return self._answers[place], None
 

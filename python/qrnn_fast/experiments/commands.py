@@ -85,11 +85,6 @@ def _settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _option(field: dataclasses.Field[Any]) -> Any:
-    name = "--" + field.name.replace("_", "-")
-    return typer.Option(name, help=field.metadata["help"], show_default=str(field.default))
-
-
 def _train(trainer: Trainer, console: Console, label: str) -> None:
     with TrainingProgress(console, label, trainer.total_updates, trainer.update) as progress:
         trainer.run(progress)
@@ -138,11 +133,15 @@ def evaluate(
     washout: Annotated[int | None, typer.Option(help="First steps left out of the windowed error.")] = None,
     stride: Annotated[int | None, typer.Option(help="Rows between the starts of two windows.")] = None,
     long_washout: Annotated[int | None, typer.Option(help="First steps left out of the long run's error.")] = None,
+    max_qpu_seconds: Annotated[
+        float | None,
+        typer.Option(help="Stop before measuring on a quantum processor takes more of its time than this."),
+    ] = None,
 ) -> None:
     """Measure a trained network again, if need be with other windows; the run's folder is only read."""
     changes = {"steps": steps, "washout": washout, "stride": stride, "long_washout": long_washout}
     given = {name: value for name, value in changes.items() if value is not None}
-    task, results = runs.evaluate(run, given)
+    task, results = runs.evaluate(run, given, max_qpu_seconds)
     make_console().print(errors_table(results, task).rich())
 
 

@@ -133,12 +133,15 @@ def measure(model: torch.nn.Module, task: Task) -> dict[str, dict[str, Errors]]:
     return {NETWORK: model_errors(model, task, sets), **baseline_errors(task, sets)}
 
 
-def evaluate(folder: Path, changes: dict[str, Any]) -> tuple[Task, dict[str, dict[str, Errors]]]:
+def evaluate(
+    folder: Path, changes: dict[str, Any], max_qpu_seconds: float | None = None
+) -> tuple[Task, dict[str, dict[str, Errors]]]:
     """Measure the run in a folder from its checkpoint.
 
     Args:
         folder: the run's folder; it is only read.
         changes: settings of the protocols (steps, washout, stride, long_washout) to use in place of the run's own.
+        max_qpu_seconds: limit to a processor's time, where errors are measured on one; the run's own is not counted.
 
     Returns:
         The task of these protocols, and the errors as of `measure`.
@@ -148,7 +151,8 @@ def evaluate(folder: Path, changes: dict[str, Any]) -> tuple[Task, dict[str, dic
     """
     settings = Settings.load(folder / SETTINGS)
     _use_threads(settings)
-    backend = make_backend(settings) if settings.measure_on == "backend" else "native"
+    on_backend = settings.measure_on == "backend"
+    backend = make_backend(settings, max_qpu_seconds=max_qpu_seconds) if on_backend else "native"
     trainer = Trainer(settings, make_task(settings), folder, backend)
     trainer.read()
     task = make_task(dataclasses.replace(settings, **changes))

@@ -7,6 +7,7 @@ waits for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
@@ -53,7 +54,7 @@ class Channel(NamedTuple):
 Item = Gate | Measure | Reset | Channel
 
 _GATES = {op.qiskit_name: op for op in _core.op_table() if op.is_gate}
-_NOTHING = ("barrier", "delay", "id")
+_NOTHING = ("barrier", "delay")
 _ACCEPTED = "gates, measure, reset, kraus, barriers, if_else on bits measured before in the same step"
 
 
@@ -95,18 +96,22 @@ class Lowering:
         bit_of: dict[Any, int],
     ) -> Iterator[Item]:
         from qiskit.circuit import Gate as QiskitGate
-        from qiskit.circuit import IfElseOp
+        from qiskit.circuit import IfElseOp, Instruction
 
-        if op.name in _NOTHING:
-            return
         if isinstance(op, IfElseOp):
             for block, holds in zip(op.blocks, (True, False), strict=False):
                 further = _condition(op.condition, holds, bit_of, where)
                 both = dict(condition) | dict(further)
                 if all(both[bit] == value for bit, value in condition):  # else the block is never reached
                     yield from self.circuit(block, qubits, bits, tuple(both.items()), f"{where}: ")
-        elif isinstance(op, QiskitGate):
+        elif isinstance(op, QiskitGate) or not isinstance(op, Instruction):
+            # What is no instruction, such as a Clifford or a gate with annotated modifiers, is unitary, too.
             yield from self.gate(op, qubits, condition, where)
+        elif op.definition is not None:
+            # Before the names, which a composite instruction of the user's may share.
+            yield from self.circuit(op.definition, qubits, bits, condition, f"{where}: ")
+        elif op.name in _NOTHING:
+            return
         elif op.name in ("measure", "reset", "kraus") and condition:
             refuse(where, "only gates can wait for a classical bit")
         elif op.name == "measure":
@@ -115,24 +120,22 @@ class Lowering:
             yield Reset(qubits[0])
         elif op.name == "kraus":
             yield Channel(tuple(tuple(map(tuple, np.asarray(k).tolist())) for k in op.params), qubits)
-        elif getattr(op, "definition", None) is not None:
-            yield from self.circuit(op.definition, qubits, bits, condition, f"{where}: ")
         else:
             refuse(where, "it has no definition in terms of gates")
 
     def gate(self, op: Any, qubits: tuple[int, ...], condition: Condition, where: str) -> Iterator[Item]:
         """A gate as it stands in the op table, or as what Qiskit's transpiler makes of it."""
+        if not is_standard(op) and getattr(op, "definition", None) is not None:
+            # Its definition tells what it does; the transpiler would go by its name, which may be one of Qiskit's.
+            yield from self.circuit(op.definition, qubits, (), condition, f"{where}: ")
+            return
         known = _GATES.get(op.name)
         if known is None:
             for instruction, on in _transpiled(op, where):
                 yield from self.gate(instruction, tuple(qubits[i] for i in on), condition, where)
             return
         if not is_standard(op):
-            # A gate of the user's with a name of Qiskit's: its definition tells what it does.
-            if op.definition is None:
-                refuse(where, "it has the name of a gate of Qiskit's, is another one, and has no definition")
-            yield from self.circuit(op.definition, qubits, (), condition, f"{where}: ")
-            return
+            refuse(where, "it has the name of a gate of Qiskit's, is another one, and has no definition")
         terms = [self._terms(value, where) for value in op.params]
         if all(len(t) == 1 for t in terms):
             yield Gate(known.name, qubits, tuple(t[0] for t in terms), condition, where)
@@ -151,8 +154,11 @@ class Lowering:
             return [float(value)]
         terms: list[Angle | float] = []
         for parameter in sorted(parameters, key=lambda p: self._slots[p]):
-            slope = value.gradient(parameter)
-            if getattr(slope, "parameters", ()) or isinstance(slope, complex):
+            try:
+                slope = value.gradient(parameter)
+            except RuntimeError:  # of sign(), which Qiskit does not differentiate
+                slope = math.nan
+            if getattr(slope, "parameters", ()) or isinstance(slope, complex) or not math.isfinite(slope):
                 refuse(where, f"the angle {value} is not affine in {parameter.name} with a real factor")
             if float(slope) != 0:
                 terms.append(Angle(self._slots[parameter], float(slope)))
@@ -202,6 +208,8 @@ def _condition(condition: Any, holds: bool, bit_of: dict[Any, int], where: str) 
         if isinstance(target, Clbit):
             return ((bit_of[target], bool(value) == holds),)
         if isinstance(target, ClassicalRegister):
+            if int(value) >> len(target):
+                refuse(where, f"it waits for {target.name} == {value}, which its {len(target)} bits cannot hold")
             if holds or len(target) == 1:
                 return tuple((bit_of[c], bool(int(value) >> i & 1) == holds) for i, c in enumerate(target))
             refuse(where, f"its else branch waits for {target.name} != {value}, which is no value of single bits")

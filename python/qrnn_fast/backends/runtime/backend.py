@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,8 +35,11 @@ class Runtime:
     a checkpoint sets `position` to what it was at the checkpoint and makes the same calls again; those that the journal
     knows are answered from stored results or from jobs that run or have finished meanwhile, and nothing is paid for
     twice. `forget` removes results that lie before a checkpoint. A call that raised or was interrupted can be made
-    again in the same way; a job that failed or was cancelled is then submitted anew. Where a device has no service to
-    ask for a job of an earlier process (local simulators), a job without stored results runs again.
+    again in the same way; a job that failed or was cancelled is then submitted anew. Where there is no service of IBM's
+    to ask for a job of an earlier process (local simulators, processors of others), a job without stored results runs
+    again, and is paid for again.
+
+    Calls of several threads wait for each other. A copy of a layer shares the layer's Runtime.
 
     Job ids, rows, shots and QPU time go to the logger "qrnn_fast.runtime".
 
@@ -51,7 +55,8 @@ class Runtime:
         journal: path of the journal, a file that the first call makes where there is none; None to keep none.
         one_call_per_update: run the perturbed copies of the gradient together with the forward pass, as one job where
             they fit into one. Where False, they run when a gradient is asked for, as a job of their own, and nothing is
-            spent on them where none is. Inside `torch.no_grad()` they never run.
+            spent on them where none is. Inside `torch.no_grad()` they never run. Under `torch.compile` they are a job
+            of their own, too; `create_graph=True` runs those over angles once more, activation checkpointing all.
 
     Raises:
         ValueError: a backend without reset or measurement, an unknown name, or a number out of range.
@@ -93,6 +98,11 @@ class Runtime:
         self._dispatch = Dispatch(self._device, mode, options, self._journal)
         self._position = 0
         self._programs: dict[tuple[str, int], Program] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Runtime:
+        """Itself: copies of a layer share the processor, its journal and its budget."""
+        return self
 
     def __repr__(self) -> str:
         mode = None if self._mode is None else type(self._mode).__name__
@@ -111,7 +121,8 @@ class Runtime:
     def used_qpu_seconds(self) -> float:
         """QPU time of all jobs so far, of earlier processes with the same journal too.
 
-        It is what the service reports, the estimate where it reports nothing (yet), and nothing where neither is known.
+        It is what the service reports, the estimate where it reports nothing (yet), so for jobs that still run, too,
+        and nothing where neither is known.
         """
         return self._journal.seconds
 
@@ -180,12 +191,15 @@ class Runtime:
         n_rows, n_steps = angles.shape[:2]
         if n_rows == 0 or n_steps == 0:
             return angles.new_zeros(n_rows, n_steps, 2 ** len(circuit.readout)), None
-        program = self._program(circuit, n_steps)
-        digest, parts = self._digest(circuit, angles, shots), _parts(program, n_rows, shots)
-        call = self._journal.call(self._position, digest, parts)
-        counts = self._answer(call, program, angles, seed)
-        self._dispatch.done(call)
-        self._position += 1
+        with self._one_at_a_time:  # or two calls would have the same number
+            program = self._program(circuit, n_steps)
+            digest, parts = self._digest(circuit, angles, shots), _parts(program, n_rows, shots)
+            clock = self._clock(program)
+            estimates = [None if clock is None else clock.seconds([part]) for part in parts]
+            call = self._journal.call(self._position, digest, parts, estimates)
+            counts = self._answer(call, program, angles, seed)
+            self._dispatch.done(call)
+            self._position += 1
         return torch.from_numpy(counts / shots).to(angles.dtype), None
 
     # ---- a call
@@ -203,18 +217,14 @@ class Runtime:
         jobs = {i: job for i in waiting if (job := self._dispatch.find(call, i)) is not None}
         new = [i for i in waiting if i not in jobs]
         if new:
-            self._check_budget(program, [call.parts[i] for i in waiting])
+            self._check_budget([call.estimates[i] for i in new])
             self._journal.begin(call, seed)
         for i in new:
             jobs[i] = self._dispatch.submit(call, i, program, angles, seed)
-        clock = self._clock(program)
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         for i in waiting:
             part = call.parts[i]
-            estimate = None if clock is None else clock.seconds([part])
-            counts[part.start : part.stop] += self._dispatch.collect(
-                call, i, jobs[i], program, estimate=estimate, deadline=deadline
-            )
+            counts[part.start : part.stop] += self._dispatch.collect(call, i, jobs[i], program, deadline)
         return counts
 
     # ---- circuits and time
@@ -230,16 +240,16 @@ class Runtime:
             return None
         return Clock(program.seconds, self._dispatch.shot_delay, JOB_SECONDS if is_ibm(self._device) else 0.0)
 
-    def _check_budget(self, program: Program, parts: list[Part]) -> None:
+    def _check_budget(self, estimates: list[float | None]) -> None:
         if self._max_qpu_seconds is None:
             return
-        clock = self._clock(program)
-        if clock is None:
+        known = [seconds for seconds in estimates if seconds is not None]
+        if len(known) < len(estimates):
             raise ValueError(
                 f"{self._device.name} does not tell how long its instructions take, so that max_qpu_seconds cannot be "
                 "kept; use None"
             )
-        check_budget(self.used_qpu_seconds, clock.seconds(parts), self._max_qpu_seconds)
+        check_budget(self.used_qpu_seconds, sum(known), self._max_qpu_seconds)
 
     def _digest(self, circuit: Circuit, angles: Tensor, shots: int) -> str:
         """Tells whether two calls ask for the same."""

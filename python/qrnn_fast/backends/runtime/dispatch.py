@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qrnn_fast.backends.runtime.devices import make_sampler, repetition_delay
+from qrnn_fast.backends.runtime.devices import is_ibm, make_sampler, repetition_delay
 from qrnn_fast.backends.runtime.jobs import JobError, collect, incomplete, reported_seconds
 from qrnn_fast.backends.runtime.journal import Call, Journal
 from qrnn_fast.backends.runtime.program import Program
@@ -35,7 +35,8 @@ class Dispatch:
 
     def __init__(self, device: Any, mode: Any, options: Any, journal: Journal) -> None:
         self._device = device
-        self._service: Any = getattr(device, "service", None)  # IBM's; it hands out the jobs of earlier processes
+        # IBM's, which hands out the jobs of earlier processes.
+        self._service: Any = getattr(device, "service", None) if is_ibm(device) else None
         self._mode = mode
         self._options = options
         self._journal = journal
@@ -81,9 +82,7 @@ class Dispatch:
                     return job
         return None
 
-    def collect(
-        self, call: Call, i: int, job: Any, program: Program, *, estimate: float | None, deadline: float | None
-    ) -> NDArray[np.uint32]:
+    def collect(self, call: Call, i: int, job: Any, program: Program, deadline: float | None) -> NDArray[np.uint32]:
         """Counts (k, T, 2^r) of part `i`, when its job has finished.
 
         Args:
@@ -91,7 +90,6 @@ class Dispatch:
             i: index of the part.
             job: the part's.
             program: what the job runs.
-            estimate: of its QPU seconds, for where the service reports none.
             deadline: on the clock of `time.monotonic`, or None to wait for ever.
 
         Raises:
@@ -110,7 +108,7 @@ class Dispatch:
                 self._journal.lost(call, i, error.status, reported_seconds(job))
             raise
         reported = reported_seconds(job)
-        seconds = estimate if reported is None else reported
+        seconds = call.estimates[i] if reported is None else reported
         self._journal.finished(call, i, counts, seconds, reported is not None)
         logger.info(
             "job %s: finished, %d rows of %d shots, QPU time %s",

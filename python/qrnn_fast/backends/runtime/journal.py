@@ -4,7 +4,7 @@ A file of one JSON object a line, appended to and synced to disk at once, and a 
 was stopped makes the same calls in the same order again; the journal answers those that were sent already.
 
     {"event": "run", "version": 1, "run": ...}                                       the first line
-    {"event": "call", "call": 0, "digest": ..., "seed": ..., "parts": [[start, stop, shots], ...]}
+    {"event": "call", "call": 0, "digest": ..., "seed": ..., "parts": [[start, stop, shots], ...], "estimates": [...]}
     {"event": "submitted", "call": 0, "part": 0, "job": ..., "rows": ..., "shots": ...}
     {"event": "finished", "call": 0, "part": 0, "job": ..., "seconds": ..., "reported": ...}
     {"event": "lost", "call": 0, "part": 0, "job": ..., "status": ..., "seconds": ...}
@@ -42,6 +42,7 @@ class Call:
         number: its place in the run, from 0.
         digest: of what was asked for.
         parts: its jobs' shares.
+        estimates: by part, QPU seconds that its job is expected to take; None where nothing is known of it.
         jobs: by part, the id of the job that was submitted for it last and is not lost.
         begun_before: whether it was begun by a process that has ended, or failed in this one.
     """
@@ -49,6 +50,7 @@ class Call:
     number: int
     digest: str
     parts: list[Part]
+    estimates: list[float | None]
     jobs: dict[int, str] = field(default_factory=dict)
     begun_before: bool = False
 
@@ -75,7 +77,7 @@ class Journal:
 
     @property
     def seconds(self) -> float:
-        """QPU seconds that all jobs have taken."""
+        """QPU seconds of all jobs: what they have taken, and the estimate as long as nothing is known of that."""
         return sum(self._seconds.values())
 
     @property
@@ -85,7 +87,7 @@ class Journal:
 
     # ---- what happens to a call
 
-    def call(self, number: int, digest: str, parts: list[Part]) -> Call:
+    def call(self, number: int, digest: str, parts: list[Part], estimates: list[float | None]) -> Call:
         """The call of this number: the one that was begun before, or a new one, which is not written yet.
 
         Raises:
@@ -102,19 +104,20 @@ class Journal:
                 "that the journal belongs to from its checkpoint (with the position kept there), give this call up by "
                 f"setting position = {number + 1}, or use a new journal"
             )
-        return Call(number, digest, parts)
+        return Call(number, digest, parts, estimates)
 
     def begin(self, call: Call, seed: int) -> None:
         """Jobs of this call are about to be submitted."""
         if call.begun_before:
             return
         self._calls[call.number] = call
-        self._append("call", call=call.number, digest=call.digest, seed=seed, parts=call.parts)
+        self._append(
+            "call", call=call.number, digest=call.digest, seed=seed, parts=call.parts, estimates=call.estimates
+        )
 
     def submitted(self, call: Call, part: int, job_id: str) -> None:
         """A job was submitted for a part."""
-        call.jobs[part] = job_id
-        self.ids.add(job_id)
+        self._take_down(call, part, job_id)
         share = call.parts[part]
         self._append("submitted", call=call.number, part=part, job=job_id, rows=share.n_rows, shots=share.shots)
 
@@ -139,7 +142,7 @@ class Journal:
         self._append("finished", call=call.number, part=part, job=job_id, seconds=seconds, reported=reported)
 
     def lost(self, call: Call, part: int, status: str, seconds: float | None) -> None:
-        """Nothing can come of a part's job any more; it may have taken QPU time."""
+        """Nothing can come of a part's job any more; without `seconds` it counts as much as was estimated."""
         job_id = call.jobs.pop(part)
         if seconds is not None:
             self._seconds[job_id] = seconds
@@ -191,6 +194,7 @@ class Journal:
                 if not may_be_torn:
                     raise JournalError(f"{path}: line {i + 1} is damaged ({error}); use a new journal") from error
                 logger.warning("%s: the last line was not written to its end; it is dropped", path)
+                os.truncate(path, self._size)
                 break
             try:
                 self._replay(record, first=i == 0)
@@ -199,7 +203,6 @@ class Journal:
                     f"{path}: line {i + 1} is no line of a journal of this version ({error!r})"
                 ) from error
             self._size += len(line)
-        os.truncate(path, self._size)
 
     def _replay(self, record: dict[str, Any], *, first: bool) -> None:
         event = record["event"]
@@ -210,12 +213,11 @@ class Journal:
             return
         if event == "call":
             parts = [Part(*part) for part in record["parts"]]
-            self._calls[record["call"]] = Call(record["call"], record["digest"], parts)
+            self._calls[record["call"]] = Call(record["call"], record["digest"], parts, record["estimates"])
             return
         call, part, job_id = self._calls[record["call"]], record["part"], record["job"]
         if event == "submitted":
-            call.jobs[part] = job_id
-            self.ids.add(job_id)
+            self._take_down(call, part, job_id)
             return
         if event == "lost":
             call.jobs.pop(part, None)
@@ -223,6 +225,12 @@ class Journal:
             raise ValueError(event)
         if record["seconds"] is not None:
             self._seconds[job_id] = record["seconds"]
+
+    def _take_down(self, call: Call, part: int, job_id: str) -> None:
+        call.jobs[part] = job_id
+        self.ids.add(job_id)
+        if (estimate := call.estimates[part]) is not None:
+            self._seconds[job_id] = estimate
 
     def _append(self, event: str, **record: Any) -> None:
         if self.path is None:
