@@ -22,6 +22,7 @@ import json
 import os
 import signal
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -163,10 +164,15 @@ class Device(FakeManilaV2):
         self.service = service
 
 
+@dataclass
+class Options:
+    """The sampler's, of which there are none."""
+
+
 class Sampler:
     """A sampler that sends to the service."""
 
-    options = None
+    options = Options()
 
     def __init__(self, service: Service, seed: int, tags: list[str]) -> None:
         self._service, self._seed, self._tags = service, seed, tags

@@ -114,3 +114,14 @@ def test_a_compiled_layer() -> None:
     circuit = cells.crx_chain(2)
     run = torch.compile(lambda a: qf.evolve(circuit, a)[0], backend="eager", fullgraph=True)
     torch.testing.assert_close(run(ANGLES), qf.evolve(circuit, ANGLES)[0], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("backend", ["auto", "native"])
+def test_what_is_added_to_aers_noise_model_counts(backend: str) -> None:
+    circuit, noise = cells.crx_chain(2), known()
+    qf.evolve(circuit, ANGLES, noise=noise, backend=backend)
+    noise.add_all_qubit_quantum_error(aer.depolarizing_error(0.2, 1), ["rx"], warnings=False)
+    noise.add_all_qubit_readout_error([[0.9, 0.1], [0.2, 0.8]])
+    ours, _ = qf.evolve(circuit, ANGLES, noise=noise, backend=backend)
+    expected, _ = qf.evolve(cells.crx_chain(2), ANGLES, noise=qf.NoiseModel.from_qiskit(noise))
+    torch.testing.assert_close(ours, expected, atol=0, rtol=0)

@@ -523,6 +523,18 @@ def test_reading_a_whole_journal_changes_nothing(
     call(backend)
 
 
+def test_other_options_are_another_call(journal: Path) -> None:
+    """Those that may change outcomes; tags may differ."""
+
+    def counts(options: Any) -> Any:
+        return Runtime("fake:ManilaV2", shots=20, journal=journal, options=options).run(CIRCUIT, ANGLES, None)[0]
+
+    first = counts({"environment": {"job_tags": ["a"]}})
+    assert torch.equal(counts({"environment": {"job_tags": ["b"]}}), first)
+    with pytest.raises(JournalError, match="options or backend"):
+        counts({"dynamical_decoupling": {"enable": True}})
+
+
 def test_a_torn_last_line_is_dropped(service: Service, journal: Path, caplog: pytest.LogCaptureFixture) -> None:
     call(runtime(service, journal))
     for _ in range(2):  # the line of the usage, then that of the submission, too

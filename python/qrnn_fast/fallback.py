@@ -50,12 +50,11 @@ def settle(circuit: Circuit, noise: Noise, backend: str | Backend, shots: int | 
 
 def _taken_over(circuit: Circuit, noise: Noise) -> NoiseModel | None:
     """Aer's noise model as one of ours; others as they are."""
-    if not type(noise).__module__.startswith("qiskit_aer."):
+    if not _is_aers(noise):
         return noise  # type: ignore[no-any-return]
-    key = "taken over", id(noise)
+    key = "taken over", *_identity(noise)
     if key not in circuit.remembered:
-        # With the model itself, so that its id is nobody else's.
-        circuit.remembered[key] = noise, NoiseModel.from_qiskit(noise)
+        circuit.remembered[key] = _errors(noise), NoiseModel.from_qiskit(noise)
     ours: NoiseModel = circuit.remembered[key][1]
     return ours
 
@@ -70,14 +69,32 @@ def _decide(circuit: Circuit, noise: Noise, shots: int | None) -> None:
     """What is done once, for real, while torch.compile traces; the code is valid for this circuit, noise and shots."""
     key = _key(noise, shots)
     if key not in circuit.remembered:
-        circuit.remembered[key] = noise, _choose(circuit, noise, shots)
+        # With the noise itself, so that the ids in the key are nobody else's.
+        held = (noise, _errors(noise)) if _is_aers(noise) else noise
+        circuit.remembered[key] = held, _choose(circuit, noise, shots)
 
 
 _decide._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _key(noise: Noise, shots: int | None) -> tuple[Any, ...]:
-    return "automatic", noise.fingerprint if isinstance(noise, NoiseModel) else id(noise), shots
+    if noise is None:
+        return "automatic", shots
+    return "automatic", shots, *(_identity(noise) if _is_aers(noise) else (noise.fingerprint,))
+
+
+def _is_aers(noise: Noise) -> bool:
+    return type(noise).__module__.startswith("qiskit_aer.")
+
+
+def _errors(noise: Noise) -> list[object]:
+    """The parts of Aer's noise model, which are replaced when something is added; comparing models takes seconds."""
+    tables = [noise._default_quantum_errors, *noise._local_quantum_errors.values(), noise._local_readout_errors]
+    return [*(error for table in tables for error in table.values()), noise._default_readout_error]
+
+
+def _identity(noise: Noise) -> tuple[int, ...]:
+    return id(noise), *map(id, noise._custom_noise_passes), *map(id, _errors(noise))
 
 
 def _choose(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:

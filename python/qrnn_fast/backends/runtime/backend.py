@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 import time
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -85,6 +86,8 @@ class Runtime:
         if optimization_level not in range(4):
             raise ValueError(f"optimization_level must be 0, 1, 2 or 3, got {optimization_level!r}")
         for name, seconds in (("timeout", timeout), ("max_qpu_seconds", max_qpu_seconds)):
+            if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, Real)):
+                raise TypeError(f"{name} must be a number of seconds or None, got {seconds!r}")
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"{name} must be a positive number of seconds or None, got {seconds!r}")
         self.one_call_per_update = one_call_per_update
@@ -253,8 +256,8 @@ class Runtime:
 
     def _digest(self, circuit: Circuit, angles: Tensor, shots: int) -> str:
         """Tells whether two calls ask for the same."""
-        transpilation = (self._device.name, self._optimization_level, SEED_TRANSPILER)
-        digest = hashlib.sha256(repr((circuit.to_string(), tuple(angles.shape), shots, transpilation)).encode())
+        how = (self._device.name, self._optimization_level, SEED_TRANSPILER, self._dispatch.outcome_options)
+        digest = hashlib.sha256(repr((circuit.to_string(), tuple(angles.shape), shots, how)).encode())
         digest.update(angles.contiguous().numpy().tobytes())
         return digest.hexdigest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import sys
 import warnings
 from typing import Any
@@ -90,6 +91,13 @@ def make_sampler(backend: Any, mode: Any, options: Any, seed: int | None, tags: 
     if chosen.simulator.seed_simulator is None:
         chosen.simulator.seed_simulator = seed
     return sampler
+
+
+def outcome_options(options: Any) -> str:
+    """A sampler's options that may change outcomes, as text: all but tags, time limits and the usual shots."""
+    values = options.model_dump() if hasattr(options, "model_dump") else dataclasses.asdict(options)
+    others = ("default_shots", "environment", "max_execution_time")
+    return repr(sorted((name, value) for name, value in values.items() if name not in others))
 
 
 def repetition_delay(backend: Any, options: Any) -> float:

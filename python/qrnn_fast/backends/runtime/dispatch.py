@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qrnn_fast.backends.runtime.devices import is_ibm, make_sampler, repetition_delay
+from qrnn_fast.backends.runtime.devices import is_ibm, make_sampler, outcome_options, repetition_delay
 from qrnn_fast.backends.runtime.jobs import JobError, collect, incomplete, reported_seconds
 from qrnn_fast.backends.runtime.journal import Call, Journal
 from qrnn_fast.backends.runtime.program import Program
@@ -28,6 +28,7 @@ class Dispatch:
 
     Attributes:
         shot_delay: seconds between two shots.
+        outcome_options: the sampler's, as text.
 
     Raises:
         TypeError: the sampler does not take the options. It may raise ValueError for their values.
@@ -41,7 +42,9 @@ class Dispatch:
         self._options = options
         self._journal = journal
         self._jobs: dict[str, Any] = {}  # this process', until their call is answered
-        self.shot_delay = repetition_delay(device, make_sampler(device, mode, options, None, []).options)
+        chosen = make_sampler(device, mode, options, None, []).options
+        self.shot_delay = repetition_delay(device, chosen)
+        self.outcome_options = outcome_options(chosen)
 
     def submit(self, call: Call, i: int, program: Program, angles: Tensor, seed: int) -> Any:
         """The job of part `i`, submitted; arguments as for `Runtime.run`."""

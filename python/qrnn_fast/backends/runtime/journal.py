@@ -99,10 +99,10 @@ class Journal:
             return call
         if call is not None and self.path is not None:
             raise JournalError(
-                f"{self.path}: call {number} was made with another circuit, other angles, shots, transpilation or "
-                "backend; its jobs do not answer this one, and a journal never pays for a call twice. Resume the run "
-                "that the journal belongs to from its checkpoint (with the position kept there), give this call up by "
-                f"setting position = {number + 1}, or use a new journal"
+                f"{self.path}: call {number} was made with another circuit, other angles, shots, transpilation, "
+                "options or backend; its jobs do not answer this one, and a journal never pays for a call twice. "
+                "Resume the run that the journal belongs to from its checkpoint (with the position kept there), give "
+                f"this call up by setting position = {number + 1}, or use a new journal"
             )
         return Call(number, digest, parts, estimates)
 
