@@ -94,8 +94,8 @@ class Lowering:
         where: str,
         bit_of: dict[Any, int],
     ) -> Iterator[Item]:
+        from qiskit.circuit import ForLoopOp, IfElseOp
         from qiskit.circuit import Gate as QiskitGate
-        from qiskit.circuit import IfElseOp
 
         if op.name in _NOTHING:
             return
@@ -117,6 +117,8 @@ class Lowering:
             yield Channel(tuple(tuple(map(tuple, np.asarray(k).tolist())) for k in op.params), qubits)
         elif getattr(op, "definition", None) is not None:
             yield from self.circuit(op.definition, qubits, bits, condition, f"{where}: ")
+        elif isinstance(op, ForLoopOp):
+            refuse(where, "a loop within the step has no definition in terms of gates; write its passes one by one")
         else:
             refuse(where, "it has no definition in terms of gates")
 
@@ -153,7 +155,11 @@ class Lowering:
         for parameter in sorted(parameters, key=lambda p: self._slots[p]):
             slope = value.gradient(parameter)
             if getattr(slope, "parameters", ()) or isinstance(slope, complex):
-                refuse(where, f"the angle {value} is not affine in {parameter.name} with a real factor")
+                raise ValueError(
+                    f"{where}: the angle {value} is not affine in {parameter.name} with a real factor; accepted: "
+                    "numbers and sums of parameters times numbers. Put a parameter of its own there, and let the encoder of "
+                    "qf.QRNN, any nn.Module, compute its angle"
+                )
             if float(slope) != 0:
                 terms.append(Angle(self._slots[parameter], float(slope)))
         offset = float(value.bind(dict.fromkeys(parameters, 0.0)))
