@@ -154,6 +154,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"method": "guess"}, ValueError, "Invalid simulation method guess"),
     ({"precision": "half"}, ValueError, "must be 'double' or 'single'"),
     ({"fusion": True}, ValueError, "Invalid option fusion"),
+    ({"noise_model": qf.NoiseModel()}, TypeError, "a qf.NoiseModel is the circuit's: noise= of qf.QRNN"),
 ]
 
 
