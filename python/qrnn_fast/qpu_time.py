@@ -91,7 +91,20 @@ def estimate(
 
     Raises:
         ValueError: a number below 1, a circuit that cannot run there, or "adjoint", which no processor can.
+        TypeError: a model, backend or gradients of another type.
     """
+    from qrnn_fast.backends.runtime import Runtime
+    from qrnn_fast.nn import QRNN
+
+    if not isinstance(model, QRNN):
+        raise TypeError(f"model must be a qf.QRNN, got {type(model).__name__}; a circuit becomes one by qf.QRNN(...)")
+    if not isinstance(backend, Runtime):
+        raise TypeError(
+            f"backend must be a qf.backends.Runtime, got {type(backend).__name__}; a processor becomes one by "
+            "qf.backends.Runtime('fake:Marrakesh')"
+        )
+    if isinstance(gradients, str):
+        raise TypeError(f"gradients must be a list of methods, got {gradients!r}; write [{gradients!r}]")
     for name, value in (("steps", steps), ("batch_size", batch_size), ("sequences", sequences)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
@@ -107,7 +120,7 @@ def _estimate(
     gradient: str | Estimator,
     shots: int | None,
 ) -> UpdateEstimate:
-    asked = _count(model, steps, gradient)
+    asked = _count(model, backend.name, steps, gradient)
     calls = [backend.qpu_seconds(circuit, steps, batch_size * n, shots) for circuit, n in asked.items()]
     update = sum(call.qpu_seconds for call in calls)
     return UpdateEstimate(
@@ -124,9 +137,10 @@ def _estimate(
 class _Counting:
     """A backend that counts the sequences it is asked for, by circuit, and answers zeros."""
 
-    name, shots = "counting", 1
+    shots = 1
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name  # of the backend in whose place it stands, for messages
         self.asked: Counter[Circuit] = Counter()
 
     def run(self, circuit: Circuit, angles: Tensor, memory: Tensor | None, **_: Any) -> tuple[Tensor, None]:
@@ -134,9 +148,9 @@ class _Counting:
         return angles.new_zeros(*angles.shape[:2], 2 ** len(circuit.readout)), None
 
 
-def _count(model: QRNN, steps: int, gradient: str | Estimator) -> Counter[Circuit]:
+def _count(model: QRNN, name: str, steps: int, gradient: str | Estimator) -> Counter[Circuit]:
     """Circuits of one update of one sequence, and how often each runs."""
-    trial, counting = copy.deepcopy(model), _Counting()
+    trial, counting = copy.deepcopy(model), _Counting(name)
     trial.gradient, trial.backend, trial.noise, trial.shots = gradient, counting, None, None
     parameter = next(trial.parameters(), torch.empty(0))
     output, _ = trial(torch.zeros(steps, model.input_size, dtype=parameter.dtype))
