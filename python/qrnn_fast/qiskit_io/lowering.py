@@ -157,8 +157,8 @@ class Lowering:
             if getattr(slope, "parameters", ()) or isinstance(slope, complex):
                 raise ValueError(
                     f"{where}: the angle {value} is not affine in {parameter.name} with a real factor; accepted: "
-                    "numbers and sums of parameters times numbers. Put a parameter of its own there, and let the encoder of "
-                    "qf.QRNN, any nn.Module, compute its angle"
+                    "numbers and sums of parameters times numbers. Put a parameter of its own there, and let the "
+                    "encoder of qf.QRNN, any nn.Module, compute its angle"
                 )
             if float(slope) != 0:
                 terms.append(Angle(self._slots[parameter], float(slope)))
