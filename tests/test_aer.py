@@ -156,6 +156,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"fusion": True}, ValueError, "Invalid option fusion"),
     ({"seed_simulator": 1.5}, TypeError, "seed_simulator must be an integer or None, got 1.5"),
     ({"seed_simulator": -1}, ValueError, "seed_simulator must be at least 0, got -1"),
+    ({"noise_model": qf.NoiseModel()}, TypeError, "a qf.NoiseModel is the circuit's: noise= of qf.QRNN"),
 ]
 
 

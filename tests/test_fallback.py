@@ -8,6 +8,7 @@ import pytest
 import qiskit_aer.noise as aer
 import qrnn_fast as qf
 import torch
+from qiskit_aer import AerSimulator
 from qrnn_fast import cells
 
 CIRCUIT = cells.crx_chain(2)
@@ -73,6 +74,13 @@ def test_the_adjoint_says_what_else_there_is() -> None:
         layer = qf.QRNN(1, CIRCUIT, noise=unknown())
     with pytest.raises(ValueError, match="needs the native backend, got 'aer'; with that one use"):
         layer(torch.rand(2, 1, 1))
+
+
+def test_other_backends_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown backend 'fake:Fez'; accepted: .*qf.backends.Runtime\("):
+        qf.QRNN(1, CIRCUIT, backend="fake:Fez")
+    with pytest.raises(TypeError, match=r"Qiskit's AerSimulator; wrap it, .*or take qf.backends.Aer\("):
+        qf.QRNN(1, CIRCUIT, backend=AerSimulator())
 
 
 def test_native_raises_instead() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,25 @@ def test_slots_follow_the_given_order() -> None:
         qf.from_qiskit(qc, angles=x)
     with pytest.raises(ValueError, match="holds a parameter twice"):
         qf.from_qiskit(qc, angles=[*x, *w, x[0]])
+    with pytest.raises(ValueError, match=r"others of the same name, \['x\[1\]'\], which Qiskit tells apart"):
+        qf.from_qiskit(qc, angles=[*ParameterVector("x", 2), *w])
+
+
+@pytest.mark.parametrize(
+    ("angles", "message"),
+    [
+        ([ParameterVector("x", 2), ParameterVector("w", 2)], r"the vector 'x' in it; write \[\*x, \*w\]"),
+        (["x[0]"], r"got a list with 'x\[0\]' in it"),
+        (Parameter("a"), r"a ParameterVector or a list of parameters, got Parameter\(a\)"),
+        ("x", "got 'x'"),
+        (5, "got 5"),
+    ],
+)
+def test_angles_of_another_type(angles: Any, message: str) -> None:
+    qc = QuantumCircuit(1, 1)
+    qc.measure(0, 0)
+    with pytest.raises(TypeError, match=message):
+        qf.from_qiskit(qc, angles=angles)
 
 
 def test_one_vector_or_one_parameter_needs_no_order() -> None:
@@ -237,6 +257,7 @@ def test_refused_with_name_and_position() -> None:
     )
     refused(lambda qc: qc.rx(a * a, 1), r"instruction 1, 'rx' on qubits \(1,\): the angle a\*a is not affine in a")
     refused(lambda qc: qc.rx(a.sign(), 1), r"the angle sign\(a\) is not affine in a")
+    refused(lambda qc: qc.rx(a * a, 1), "accepted: numbers and sums of parameters times numbers.*encoder of qf.QRNN")
     refused(lambda qc: qc.append(Gate("rx", 1, [0.1]), [1]), "name of a gate of Qiskit's, is another one")
 
     def composite(qc: QuantumCircuit) -> None:
@@ -280,7 +301,7 @@ def test_refused_with_name_and_position() -> None:
         with qc.for_loop(range(2)):
             qc.x(1)
 
-    refused(loop, "instruction 1, 'for_loop' .*no definition")
+    refused(loop, "instruction 1, 'for_loop' .*no definition.*write its passes one by one")
 
     def twice(qc: QuantumCircuit) -> None:
         qc.measure([0, 1], [0, 0])
@@ -322,6 +343,10 @@ def test_openqasm_program() -> None:
 def test_openqasm_refused() -> None:
     with pytest.raises(ValueError, match="Qiskit does not take this OpenQASM 3 program"):
         qf.from_qasm3("OPENQASM 3.0; qubit q; nonsense q;")
+    with pytest.raises(ValueError, match=r"takes the program's text, got 'step\.qasm'"):
+        qf.from_qasm3("step.qasm")
+    with pytest.raises(TypeError, match="must be the text of an OpenQASM 3 program, got int"):
+        qf.from_qasm3(7)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="knows no noise"):
         qf.Circuit(1).channel(qf.noise.depolarizing(0.1), 0).measure(0).to_qasm3()
     with pytest.raises(ValueError, match="steps must be at least 1"):

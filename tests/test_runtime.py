@@ -219,6 +219,12 @@ def test_names_without_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused.value.__cause__ is refused.value.__context__ is None  # so that no traceback shows it
 
 
+@pytest.mark.parametrize("name", ["", "runtime:ibm_fez"])
+def test_names_that_no_processor_has(name: str) -> None:
+    with pytest.raises(ValueError, match="accepted: the name alone, such as 'ibm_fez'"):
+        Runtime(name)
+
+
 def test_the_package_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "qiskit_ibm_runtime", None)
     with pytest.raises(ImportError, match=r"qrnn_fast\[runtime\]"):

@@ -165,6 +165,22 @@ def test_estimate() -> None:
         backend.qpu_seconds(CIRCUIT, 0, 7)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"model": cells.crx_chain(2)}, TypeError, "model must be a qf.QRNN, got Circuit"),
+        ({"backend": "fake:ManilaV2"}, TypeError, "must be a qf.backends.Runtime, got str"),
+        ({"gradients": "spsa"}, TypeError, r"a list of methods, got 'spsa'; write \['spsa'\]"),
+        ({"gradients": ["adjoint"]}, ValueError, "needs the native backend, got 'runtime'"),
+        ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
+    ],
+)
+def test_estimate_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    given = {"model": qf.QRNN(1, cells.crx_chain(2)), "backend": Runtime(FakeManilaV2()), "steps": 2, **arguments}
+    with pytest.raises(error, match=message):
+        qf.estimate(**given)
+
+
 def test_budget(service: Service) -> None:
     backend = runtime(service, max_qpu_seconds=3.9)
     needed = backend.qpu_seconds(CIRCUIT, 2, 3).qpu_seconds  # a little above two seconds

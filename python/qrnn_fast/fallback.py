@@ -38,8 +38,14 @@ def settle(circuit: Circuit, noise: Noise, backend: str | Backend, shots: int | 
     if isinstance(backend, str):
         if backend not in ("auto", "native"):
             raise ValueError(
-                f"unknown backend {backend!r}; accepted: 'auto', 'native' or a backend object such as qf.backends.Aer()"
+                f"unknown backend {backend!r}; accepted: 'auto', 'native' or a backend object such as "
+                "qf.backends.Aer() or qf.backends.Runtime('fake:Marrakesh')"
             )
+    elif hasattr(backend, "target"):
+        raise TypeError(
+            f"backend is Qiskit's {type(backend).__name__}; wrap it, as qf.backends.Runtime(backend), or take "
+            "qf.backends.Aer(...) in place of an AerSimulator"
+        )
     elif not (hasattr(backend, "run") and hasattr(backend, "name")):
         raise TypeError(f"backend must be 'auto', 'native' or a backend object, got {type(backend).__name__}")
     if backend != "auto":

@@ -90,7 +90,20 @@ def estimate(
 
     Raises:
         ValueError: a number below 1, a circuit that cannot run there, or "adjoint", which no processor can.
+        TypeError: a model, backend or gradients of another type.
     """
+    from qrnn_fast.backends.runtime import Runtime
+    from qrnn_fast.nn import QRNN
+
+    if not isinstance(model, QRNN):
+        raise TypeError(f"model must be a qf.QRNN, got {type(model).__name__}; a circuit becomes one by qf.QRNN(...)")
+    if not isinstance(backend, Runtime):
+        raise TypeError(
+            f"backend must be a qf.backends.Runtime, got {type(backend).__name__}; a processor becomes one by "
+            "qf.backends.Runtime('fake:Marrakesh')"
+        )
+    if isinstance(gradients, str):
+        raise TypeError(f"gradients must be a list of methods, got {gradients!r}; write [{gradients!r}]")
     for name, value in (("steps", steps), ("batch_size", batch_size), ("sequences", sequences)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
@@ -106,7 +119,7 @@ def _estimate(
     gradient: str | Estimator,
     shots: int | None,
 ) -> UpdateEstimate:
-    asked = _asked(model, steps, gradient)
+    asked = _asked(model, backend.name, steps, gradient)
     circuits = {circuit for circuit, _ in asked}
     if backend.one_call_per_update and len(circuits) == 1:
         asked = [(asked[0][0], sum(n for _, n in asked))]
@@ -126,9 +139,10 @@ def _estimate(
 class _Counting:
     """A backend that writes down the circuit and the number of sequences of each call, and answers zeros."""
 
-    name, shots = "counting", 1
+    shots = 1
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name  # of the backend in whose place it stands, for messages
         self.asked: list[tuple[Circuit, int]] = []
 
     def run(self, circuit: Circuit, angles: Tensor, memory: Tensor | None, **_: Any) -> tuple[Tensor, None]:
@@ -136,9 +150,9 @@ class _Counting:
         return angles.new_zeros(*angles.shape[:2], 2 ** len(circuit.readout)), None
 
 
-def _asked(model: QRNN, steps: int, gradient: str | Estimator) -> list[tuple[Circuit, int]]:
+def _asked(model: QRNN, name: str, steps: int, gradient: str | Estimator) -> list[tuple[Circuit, int]]:
     """The calls of one update of one sequence: the circuit of each, and how often it runs."""
-    trial, counting = copy.deepcopy(model), _Counting()
+    trial, counting = copy.deepcopy(model), _Counting(name)
     trial.gradient, trial.backend, trial.noise, trial.shots = gradient, counting, None, None
     parameter = next(trial.parameters(), torch.empty(0))
     with torch.random.fork_rng(devices=[]), torch.enable_grad():  # seeds and dropout masks are drawn for nothing

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from qiskit_aer import AerError, AerSimulator
+from qiskit_aer.noise import NoiseModel
 from torch import Tensor
 
 from qrnn_fast.circuit import Circuit, Operation
@@ -49,7 +50,7 @@ class Aer:
 
     Raises:
         ValueError: a value that Aer does not take.
-        TypeError: shots or a seed that are no integers.
+        TypeError: shots or a seed that are no integers, or a noise model of another type.
     """
 
     name: ClassVar[str] = "aer"
@@ -75,6 +76,11 @@ class Aer:
                 raise TypeError(f"seed_simulator must be an integer or None, got {seed_simulator!r}")
             if seed_simulator < 0:
                 raise ValueError(f"seed_simulator must be at least 0, got {seed_simulator}")
+        if noise_model is not None and not isinstance(noise_model, NoiseModel):
+            raise TypeError(
+                f"noise_model must be a qiskit_aer.noise.NoiseModel or None, got {type(noise_model).__module__}."
+                f"{type(noise_model).__name__}; a qf.NoiseModel is the circuit's: noise= of qf.QRNN or qf.evolve"
+            )
         if precision not in ("double", "single"):
             raise ValueError(f"precision must be 'double' or 'single', got {precision!r}")
         if (available := AerSimulator().available_devices()) and device not in available:

@@ -36,7 +36,7 @@ def from_qiskit(qc: QuantumCircuit, angles: Sequence[Parameter] | None = None) -
     Raises:
         ValueError: an instruction that cannot be expressed, with its name and position; parameters that `angles` does
             not hold; or several loose parameters without `angles`.
-        TypeError: `qc` is no QuantumCircuit.
+        TypeError: `qc` is no QuantumCircuit, or `angles` holds something else than parameters.
     """
     from qiskit import QuantumCircuit
 
@@ -56,16 +56,36 @@ def _slots(qc: QuantumCircuit, angles: Sequence[Parameter] | None) -> dict[Any, 
                 f"the circuit has the parameters {[p.name for p in used]}, whose order is not given; hand over "
                 "angles=[...], the parameters in the order of the angle slots"
             )
+    _require_parameters(angles)
     slots = {parameter: slot for slot, parameter in enumerate(angles)}
     if len(slots) != len(angles):
         raise ValueError(f"angles holds a parameter twice: {[p.name for p in angles]}")
     missing = [p.name for p in used if p not in slots]
     if missing:
+        namesakes = {p.name for p in angles} & set(missing)
         raise ValueError(
-            f"angles does not hold the parameters {missing} of the circuit; add them, or bind them to numbers by "
-            "qc.assign_parameters"
+            f"angles does not hold the parameters {missing} of the circuit; "
+            + (
+                f"it holds others of the same name, {sorted(namesakes)}, which Qiskit tells apart: hand over those "
+                "that the circuit was drawn with"
+                if namesakes
+                else "add them, or bind them to numbers by qc.assign_parameters"
+            )
         )
     return slots
+
+
+def _require_parameters(angles: object) -> None:
+    from qiskit.circuit import Parameter, ParameterVector
+
+    accepted = "angles must be a ParameterVector or a list of parameters"
+    if isinstance(angles, str | Parameter) or not isinstance(angles, Iterable):
+        raise TypeError(f"{accepted}, got {angles!r}")
+    for given in angles:
+        if isinstance(given, ParameterVector):
+            raise TypeError(f"{accepted}, got a list with the vector {given.name!r} in it; write [*x, *w] for [x, w]")
+        if not isinstance(given, Parameter):
+            raise TypeError(f"{accepted}, got a list with {given!r} in it")
 
 
 class _CopyNeeded(Exception):  # noqa: N818  it never leaves this module

@@ -95,8 +95,8 @@ class Lowering:
         where: str,
         bit_of: dict[Any, int],
     ) -> Iterator[Item]:
+        from qiskit.circuit import ForLoopOp, IfElseOp, Instruction
         from qiskit.circuit import Gate as QiskitGate
-        from qiskit.circuit import IfElseOp, Instruction
 
         if isinstance(op, IfElseOp):
             for block, holds in zip(op.blocks, (True, False), strict=False):
@@ -120,6 +120,8 @@ class Lowering:
             yield Reset(qubits[0])
         elif op.name == "kraus":
             yield Channel(tuple(tuple(map(tuple, np.asarray(k).tolist())) for k in op.params), qubits)
+        elif isinstance(op, ForLoopOp):
+            refuse(where, "a loop within the step has no definition in terms of gates; write its passes one by one")
         else:
             refuse(where, "it has no definition in terms of gates")
 
@@ -159,7 +161,11 @@ class Lowering:
             except RuntimeError:  # of sign(), which Qiskit does not differentiate
                 slope = math.nan
             if getattr(slope, "parameters", ()) or isinstance(slope, complex) or not math.isfinite(slope):
-                refuse(where, f"the angle {value} is not affine in {parameter.name} with a real factor")
+                raise ValueError(
+                    f"{where}: the angle {value} is not affine in {parameter.name} with a real factor; accepted: "
+                    "numbers and sums of parameters times numbers. Put a parameter of its own there, and let the "
+                    "encoder of qf.QRNN, any nn.Module, compute its angle"
+                )
             if float(slope) != 0:
                 terms.append(Angle(self._slots[parameter], float(slope)))
         offset = float(value.bind(dict.fromkeys(parameters, 0.0)))

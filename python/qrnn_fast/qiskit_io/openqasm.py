@@ -50,16 +50,24 @@ def from_qasm3(program: str) -> Circuit:
 
     Raises:
         ValueError: an instruction that cannot be expressed, or a program that Qiskit's importer does not take.
+        TypeError: `program` is no text.
         ImportError: the package qiskit-qasm3-import is missing.
     """
     from qiskit import qasm3
 
+    if not isinstance(program, str):
+        raise TypeError(f"program must be the text of an OpenQASM 3 program, got {type(program).__name__}")
     try:
         import openqasm3
     except ModuleNotFoundError as error:
         raise ImportError("OpenQASM 3 is read by qiskit-qasm3-import: pip install 'qrnn_fast[qasm3]'") from error
     try:
         qc = qasm3.loads(program)
+    except openqasm3.parser.QASM3ParsingError as error:
+        reason = str(error) or "it does not parse"
+        raise ValueError(
+            f"this is no OpenQASM 3 program: {reason}; from_qasm3 takes the program's text, got {program[:40]!r}"
+        ) from error
     except qasm3.QASM3ImporterError as error:
         raise ValueError(f"Qiskit does not take this OpenQASM 3 program: {error.message}") from error
     by_name = {p.name: p for p in qc.parameters}

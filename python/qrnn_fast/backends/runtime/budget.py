@@ -51,6 +51,6 @@ def check_budget(used: float, needed: float, limit: float) -> None:
     """Raise BudgetError where the limit does not suffice."""
     if used + needed > limit:
         raise BudgetError(
-            f"this call would take about {needed:.1f} s of the QPU; {used:.1f} s of max_qpu_seconds = {limit:.1f} s "
+            f"this call would take about {needed:.1f} s of the QPU; {used:.1f} s of max_qpu_seconds = {limit:g} s "
             "are used. Nothing was sent. Use fewer shots, samples or sequences, or raise max_qpu_seconds"
         )

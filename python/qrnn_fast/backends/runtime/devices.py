@@ -109,6 +109,11 @@ def repetition_delay(backend: Any, options: Any) -> float:
 
 
 def _real(name: str) -> Any:
+    if not name or ":" in name:
+        raise ValueError(
+            f"no processor has the name {name!r}; accepted: the name alone, such as 'ibm_fez', or 'fake:NAME' of a "
+            "snapshot ('runtime:NAME' belongs to the command line)"
+        )
     from qiskit_ibm_runtime.exceptions import IBMAccountError
 
     service = _import().QiskitRuntimeService
