@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import torch
+from fake_service import Service, in_place
 from qrnn_fast.experiments.settings import Settings
 
 # Random examples are the same in every run; timings depend on the machine and are no reason to fail.
@@ -45,3 +47,17 @@ def settings(tmp_path: Path) -> Settings:
         schedule="one-cycle",
         checkpoint_every=4,
     )
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service of processors, and in its context a Runtime that sends to it."""
+    folder = tmp_path / "service"
+    folder.mkdir()
+    with in_place():
+        yield Service(folder)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "run.jsonl"

@@ -116,6 +116,7 @@ def test_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--backend", "fake:ManilaV2", "--qubits", "6"], "qubits"),
         (["--backend", "fake:ManilaV2", "--max-qpu-seconds", "1"], "this call would take about"),
         (["--backend", "fake:ManilaV2", "--max-qpu-seconds", "-1"], "max_qpu_seconds must be"),
+        (["--max-qpu-seconds", "5"], "max_qpu_seconds is for quantum processors, and backend 'auto' is none"),
         (["--measure-on", "moon"], "measure_on must be one of native, backend"),
     ],
 )

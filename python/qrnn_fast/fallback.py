@@ -84,9 +84,9 @@ _decide._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _key(noise: Noise, shots: int | None) -> tuple[Any, ...]:
-    if noise is None:
-        return "automatic", shots
-    return "automatic", shots, *(_identity(noise) if _is_aers(noise) else (noise.fingerprint,))
+    if _is_aers(noise):
+        return "automatic", shots, *_identity(noise)
+    return "automatic", shots, noise.fingerprint if isinstance(noise, NoiseModel) else id(noise)
 
 
 def _is_aers(noise: Noise) -> bool:

@@ -79,10 +79,14 @@ def make_backend(
         max_qpu_seconds: limit to a processor's time.
 
     Raises:
-        ValueError: an unknown processor, or one that cannot run recurrent circuits.
+        ValueError: an unknown processor, one that cannot run recurrent circuits, or a limit to what is no processor.
         RuntimeError: no account of IBM's is saved.
         ImportError: a package is missing.
     """
+    if max_qpu_seconds is not None and not settings.runs_on_qpu:
+        raise ValueError(
+            f"max_qpu_seconds is for quantum processors, and backend {settings.backend!r} is none; leave it out"
+        )
     if settings.backend == "aer":
         return backends.Aer(shots=settings.shots, max_parallel_threads=settings.threads or 0)
     if settings.runs_on_qpu:
