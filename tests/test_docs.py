@@ -36,7 +36,7 @@ def example(name: str) -> ModuleType:
 
 def test_a_model_moved_from_aer() -> None:
     """The outputs of both layers, with the same weights: 96 expectations within five standard errors."""
-    shots = 4096
+    shots = 1024
     sampled, exact = example("migration").main(shots)
     standard_error = ((1 - exact**2).clamp(min=1e-3) / shots).sqrt()
     assert ((sampled - exact).abs() < 5 * standard_error).all()
@@ -44,6 +44,6 @@ def test_a_model_moved_from_aer() -> None:
 
 
 def test_from_qiskit_to_a_processor() -> None:
-    errors = example("qiskit_to_qpu").main(epochs=10, shots=128)
+    errors = example("qiskit_to_qpu").main(epochs=6, shots=32)
     assert errors["exact"] < 0.4
     assert errors["device"] == pytest.approx(errors["exact"], abs=0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -32,7 +33,9 @@ NETWORK = "QRNN"  # its name in tables of errors
 
 def versions() -> dict[str, str]:
     """What ran: the versions that may change a figure, and the machine's kind."""
-    packages = ("qrnn_fast", "torch", "numpy", "scipy", "qiskit", "qiskit_aer")
+    packages = ["qrnn_fast", "torch", "numpy", "scipy", "qiskit", "qiskit_aer"]
+    if importlib.util.find_spec("qiskit_ibm_runtime"):
+        packages.append("qiskit_ibm_runtime")
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
