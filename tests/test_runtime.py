@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -310,3 +311,14 @@ def test_fractional_gates() -> None:
     circuit.rzz(circuit.angle(), 0, 1).h(1).measure(1).reset(1)
     with pytest.raises(ValueError, match="use_fractional_gates=False"):
         Runtime(FakeFractionalBackend()).run(circuit, torch.zeros(1, 1, 1), None)
+
+
+@pytest.mark.filterwarnings("ignore:.*SamplerV2:DeprecationWarning")
+def test_the_older_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where qiskit_ibm_runtime has no executor-based one."""
+    monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime.executor_sampler", None)
+    circuit = cells.crx_chain(2)
+    a = angles(circuit, 2, 2)
+    frequencies, _ = Runtime("fake:ManilaV2", shots=500).run(circuit, a, None, seed=1)
+    exact, _ = qf.evolve(circuit, a)
+    assert (frequencies - exact).abs().max() < 0.2  # the snapshot's noise included

@@ -188,7 +188,7 @@ def info(
     """Show the versions, a circuit, its engine, and what one update costs by each gradient method."""
     console = make_console()
     for name, value in runs.versions().items():
-        console.print(f"{name:12} {value}", highlight=False)
+        console.print(f"{name:18} {value}", highlight=False)
     settings = Settings(cell=cell, qubits=qubits, repeats=repeats)
     circuit = make_circuit(settings)
     console.print(f"\n{cell}: {circuit!r}, {circuit.n_angles} angles", highlight=False)

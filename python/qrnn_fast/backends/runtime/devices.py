@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import sys
 import warnings
+from numbers import Real
 from typing import Any
 
 FAKE_PREFIX = "fake:"
@@ -87,8 +88,8 @@ def make_sampler(backend: Any, mode: Any, options: Any, seed: int | None, tags: 
 
     sampler = Sampler(mode=mode or backend, options=copy.deepcopy(options))
     chosen = sampler.options
-    chosen.environment.job_tags = [*chosen.environment.job_tags, *tags]
-    if chosen.simulator.seed_simulator is None:
+    chosen.environment.job_tags = [*(chosen.environment.job_tags or []), *tags]
+    if seed is not None and not isinstance(chosen.simulator.seed_simulator, int):  # None, or SamplerV2's Unset
         chosen.simulator.seed_simulator = seed
     return sampler
 
@@ -103,7 +104,7 @@ def outcome_options(options: Any) -> str:
 def repetition_delay(backend: Any, options: Any) -> float:
     """Seconds between two shots: what the options say, else the backend, else 250 us as on IBM's processors."""
     delay = getattr(getattr(options, "execution", None), "rep_delay", None)
-    if delay is None:
+    if not isinstance(delay, Real):  # None, or SamplerV2's Unset
         delay = getattr(backend, "default_rep_delay", None)
     return 250e-6 if delay is None else float(delay)
 
