@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qrnn_fast.backends.runtime.jobs import Part
+from qrnn_fast.files import sync_folder, write_whole
 
 VERSION = 1
 logger = logging.getLogger("qrnn_fast.runtime")
@@ -136,7 +137,8 @@ class Journal:
         job_id = call.jobs[part]
         file = self._file(call, part)
         if file is not None:
-            _save(file, counts)
+            file.parent.mkdir(exist_ok=True)
+            write_whole(file, lambda stream: np.savez_compressed(stream, counts=counts))
         if seconds is not None:
             self._seconds[job_id] = seconds
         self._append("finished", call=call.number, part=part, job=job_id, seconds=seconds, reported=reported)
@@ -237,7 +239,7 @@ class Journal:
             return
         if self._size == 0 and event != "run":
             self._append("run", version=VERSION, run=self.run)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         line = json.dumps({"event": event, **record}).encode() + b"\n"
         with self.path.open("ab") as file:
             if os.fstat(file.fileno()).st_size != self._size:
@@ -246,23 +248,3 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self._size += len(line)
-
-
-def _save(file: Path, counts: NDArray[np.uint32]) -> None:
-    """Write results; they are whole or not there."""
-    file.parent.mkdir(exist_ok=True)
-    temporary = file.with_suffix(".part")
-    with temporary.open("wb") as stream:
-        np.savez_compressed(stream, counts=counts)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, file)
-    _sync_folder(file.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
