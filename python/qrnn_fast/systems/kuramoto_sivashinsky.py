@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,47 @@ from qrnn_fast.systems.etdrk4 import ETDRK4, Spectrum
 
 
 @dataclass(frozen=True)
-class KuramotoSivashinsky:
+class _Periodic(ABC):
+    """What the line and the square have in common; everything that decides a record's values stands here."""
+
+    rows: int
+    length: float
+    points: int
+    dt: float
+    steps_per_row: int
+    burn_in: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.steps_per_row < 1:
+            raise ValueError(f"rows and steps_per_row must be at least 1, got {self.rows} and {self.steps_per_row}")
+        if self.points < 8 or self.points % 2:
+            raise ValueError(f"points must be even and at least 8, got {self.points}")
+        if not (self.length > 0 and self.dt > 0 and self.burn_in >= 0):
+            raise ValueError(
+                "length and dt must be above 0 and burn_in not negative, got "
+                f"{self.length}, {self.dt} and {self.burn_in}"
+            )
+
+    @abstractmethod
+    def solver(self) -> ETDRK4:
+        """What steps the field's spectrum by ``dt / steps_per_row``."""
+
+    def _spectra(self, v: Spectrum) -> Spectrum:
+        """The spectra at the rows' times, begun from `v`: (rows, *shape of v)."""
+        solver = self.solver()
+        for _ in range(round(self.burn_in / self.dt) * self.steps_per_row):
+            v = solver.step(v)
+        spectra = np.empty((self.rows, *v.shape), dtype=np.complex128)
+        for row in range(self.rows):
+            spectra[row] = v
+            for _ in range(self.steps_per_row):
+                v = solver.step(v)
+        return spectra
+
+
+@dataclass(frozen=True)
+class KuramotoSivashinsky(_Periodic):
     """A record of u_t = -u u_x - u_xx - u_xxxx on a periodic line; everything that decides its values stands here.
 
     The defaults are the smallest setting of Pathak et al. (Phys. Rev. Lett. 120, 024102, 2018): spatio-temporal chaos
@@ -34,9 +75,6 @@ class KuramotoSivashinsky:
     steps_per_row: int = 1
     burn_in: float = 500.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check(self.rows, self.length, self.points, self.dt, self.steps_per_row, self.burn_in)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,14 +107,11 @@ class KuramotoSivashinsky:
         Returns:
             Array (rows, points), float64: u at the times ``burn_in + dt * row``.
         """
-        spectra = _integrate(
-            self.solver(), np.fft.rfft(self.initial()), self.rows, self.dt, self.steps_per_row, self.burn_in
-        )
-        return np.fft.irfft(spectra, self.points)
+        return np.fft.irfft(self._spectra(np.fft.rfft(self.initial())), self.points)
 
 
 @dataclass(frozen=True)
-class KuramotoSivashinsky2D:
+class KuramotoSivashinsky2D(_Periodic):
     """A record of h_t = -|grad h|^2 / 2 - lap h - lap lap h on a periodic square, without its mean.
 
     The mean of h drifts and acts on nothing, so it is held at zero. A field that depends on x alone has the slope u =
@@ -99,9 +134,6 @@ class KuramotoSivashinsky2D:
     steps_per_row: int = 2
     burn_in: float = 200.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check(self.rows, self.length, self.points, self.dt, self.steps_per_row, self.burn_in)
 
     def initial(self) -> NDArray[np.float64]:
         """The field before the burn-in, (points, points), index order (x, y)."""
@@ -138,27 +170,4 @@ class KuramotoSivashinsky2D:
         """
         start = np.fft.rfft2(self.initial())
         start[0, 0] = 0
-        spectra = _integrate(self.solver(), start, self.rows, self.dt, self.steps_per_row, self.burn_in)
-        return np.fft.irfft2(spectra, (self.points, self.points))
-
-
-def _integrate(
-    solver: ETDRK4, v: Spectrum, rows: int, dt: float, steps_per_row: int, burn_in: float
-) -> NDArray[np.complex128]:
-    for _ in range(round(burn_in / dt) * steps_per_row):
-        v = solver.step(v)
-    spectra = np.empty((rows, *v.shape), dtype=np.complex128)
-    for row in range(rows):
-        spectra[row] = v
-        for _ in range(steps_per_row):
-            v = solver.step(v)
-    return spectra
-
-
-def _check(rows: int, length: float, points: int, dt: float, steps_per_row: int, burn_in: float) -> None:
-    if rows < 1 or steps_per_row < 1:
-        raise ValueError(f"rows and steps_per_row must be at least 1, got {rows} and {steps_per_row}")
-    if points < 8 or points % 2:
-        raise ValueError(f"points must be even and at least 8, got {points}")
-    if not (length > 0 and dt > 0 and burn_in >= 0):
-        raise ValueError(f"length and dt must be above 0 and burn_in not negative, got {length}, {dt} and {burn_in}")
+        return np.fft.irfft2(self._spectra(start), (self.points, self.points))
