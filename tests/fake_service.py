@@ -60,6 +60,7 @@ class Job:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "interrupt":
                 self._service.write(self._id, record | {"fate": "running"})
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, a shell has it ignored
                 signal.raise_signal(signal.SIGINT)
             case "late":
                 record["looks"] += 1
