@@ -149,9 +149,7 @@ def emcz2(n_exchange: int = 2, n_memory: int = 2, encodings: int = 1, evolutions
         encodings: number L of encoding layers, at least 1.
         evolutions: number R of evolution layers, at least 1.
     """
-    _at_least_one(n_exchange=n_exchange, n_memory=n_memory, encodings=encodings, evolutions=evolutions)
-    ladder = [(k, k + 1) for k in range(n_exchange + n_memory - 1)]
-    return _exchange_memory(n_exchange, n_memory, encodings, evolutions, ("rx", "rz"), ("rx",), ladder)
+    return _exchange_memory(n_exchange, n_memory, encodings, evolutions, ("rx", "rz"), ("rx",), ladder=True)
 
 
 def emcz3(n_exchange: int = 2, n_memory: int = 2, encodings: int = 1, evolutions: int = 1) -> Circuit:
@@ -166,10 +164,8 @@ def emcz3(n_exchange: int = 2, n_memory: int = 2, encodings: int = 1, evolutions
         encodings: number L of encoding layers, at least 1.
         evolutions: number R of evolution layers, at least 1.
     """
-    _at_least_one(n_exchange=n_exchange, n_memory=n_memory, encodings=encodings, evolutions=evolutions)
-    pairs = [(k, n_exchange + j) for k in range(n_exchange) for j in range(n_memory)]
     turn = ("rx", "rz", "rx")
-    return _exchange_memory(n_exchange, n_memory, encodings, evolutions, turn, turn, pairs)
+    return _exchange_memory(n_exchange, n_memory, encodings, evolutions, turn, turn, ladder=False)
 
 
 def _exchange_memory(
@@ -179,10 +175,14 @@ def _exchange_memory(
     evolutions: int,
     turn: tuple[str, ...],
     last: tuple[str, ...],
-    pairs: list[tuple[int, int]],
+    *,
+    ladder: bool,
 ) -> Circuit:
-    exchange = range(n_exchange)
-    circuit = Circuit(n_exchange + n_memory, n_exchange)
+    """Both EMCZ cells: their rotations, and CZ on neighbours (`ladder`) or between the registers, all with all."""
+    _at_least_one(n_exchange=n_exchange, n_memory=n_memory, encodings=encodings, evolutions=evolutions)
+    n, exchange = n_exchange + n_memory, range(n_exchange)
+    circuit = Circuit(n, n_exchange)
+    pairs = [(k, k + 1) for k in range(n - 1)] if ladder else [(e, m) for e in exchange for m in range(n_exchange, n)]
 
     def rotate(names: tuple[str, ...], qubit: int) -> None:
         for name in names:
@@ -195,7 +195,7 @@ def _exchange_memory(
     for qubit in exchange:
         circuit.ry(Angle(qubit), qubit)
     for _ in range(evolutions):
-        for qubit in range(circuit.n_qubits):
+        for qubit in range(n):
             rotate(turn, qubit)
         for a, b in pairs:
             circuit.cz(a, b)
@@ -240,8 +240,7 @@ def _read_out(circuit: Circuit) -> Circuit:
 def _check(n_qubits: int, repeats: int) -> int:
     if isinstance(n_qubits, bool) or not isinstance(n_qubits, int) or n_qubits < 2 or n_qubits % 2:
         raise ValueError(f"n_qubits must be an even integer of at least 2, got {n_qubits!r}")
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"repeats must be an integer of at least 1, got {repeats!r}")
+    _at_least_one(repeats=repeats)
     return n_qubits
 
 

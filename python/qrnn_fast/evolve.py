@@ -43,8 +43,7 @@ def evolve(
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" (the last two over angles) or an estimator object.
         shots: number of samples per sequence, for backends that sample; None for exact probabilities.
         noise: of the circuit: what runs is `noise.apply(circuit)`. A qf.NoiseModel, or Qiskit Aer's, which is taken
-            over by `NoiseModel.from_qiskit` as it is when the circuit first meets it: errors that it is given later
-            are not seen. None for none.
+            over by `NoiseModel.from_qiskit`. None for none.
         generator: source of the seed where something is drawn; None for torch's default generator.
         backend: "native" (the compiled engines), "auto" (the same, or Qiskit Aer with a warning where there is no room
             for the circuit or its noise is not known here), or a backend object, such as `qf.backends.Aer()`.

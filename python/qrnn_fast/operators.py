@@ -180,10 +180,8 @@ def _gradients(
     return p.estimator.vjp(p.evaluation, angles, memory, grad_probs, grad_memory, start, sequence_ids)
 
 
-def _run_ahead(
-    p: _Problem, angles: Tensor, seed: Tensor | None, sequence_ids: Tensor | None
-) -> tuple[Evaluation, Evaluation | None]:
-    """The evaluations of the forward and of the backward pass, run in one call; None where they have one each."""
+def _run_ahead(p: _Problem, angles: Tensor, seed: Tensor | None, sequence_ids: Tensor | None) -> list[Evaluation]:
+    """The evaluations of the forward and of the backward pass, run in one call where they can be."""
     zeros = angles.new_zeros(*angles.shape[:2], p.n_outcomes)
 
     def forward(evaluation: Evaluation) -> object:
@@ -192,8 +190,7 @@ def _run_ahead(
     def backward(evaluation: Evaluation) -> object:
         return _gradients(p._replace(evaluation=evaluation), angles, None, seed, sequence_ids, zeros, None)
 
-    ahead = run_ahead(p.evaluation, 0 if seed is None else int(seed), [forward, backward])
-    return (p.evaluation, None) if ahead is None else (ahead[0], ahead[1])
+    return run_ahead(p.evaluation, 0 if seed is None else int(seed), [forward, backward])
 
 
 def _prepare_backward(ctx: Any, angles: Tensor, grad_probs: Tensor | None) -> tuple[_Problem, Tensor]:

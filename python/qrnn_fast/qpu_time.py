@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from qrnn_fast.backends.runtime import Runtime
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.estimators import Estimator, resolve
 from qrnn_fast.nn import QRNN
+
+if TYPE_CHECKING:
+    from qrnn_fast.backends.runtime import Runtime
 
 
 class UpdateEstimate(NamedTuple):
@@ -93,7 +95,6 @@ def estimate(
         TypeError: a model, backend or gradients of another type.
     """
     from qrnn_fast.backends.runtime import Runtime
-    from qrnn_fast.nn import QRNN
 
     if not isinstance(model, QRNN):
         raise TypeError(f"model must be a qf.QRNN, got {type(model).__name__}; a circuit becomes one by qf.QRNN(...)")

@@ -144,10 +144,10 @@ class _OverWeights(torch.autograd.Function):
         ctx: Any, encoded: EncodedRun, x: Tensor, memory: Tensor | None, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         angles = encoded.encode(x)
-        ahead = None
+        forward, backward = encoded.evaluation, encoded.evaluation
         if runs_ahead(encoded.evaluation.backend) and memory is None:
             zeros = angles.new_zeros(*angles.shape[:-1], 2 ** len(encoded.evaluation.circuit.readout))
-            ahead = run_ahead(
+            forward, backward = run_ahead(
                 encoded.evaluation,
                 encoded.seed,
                 [
@@ -157,9 +157,8 @@ class _OverWeights(torch.autograd.Function):
                     ),
                 ],
             )
-        probs, final = (encoded if ahead is None else encoded._replace(evaluation=ahead[0])).run(angles, memory)
-        encoded = encoded if ahead is None else encoded._replace(evaluation=ahead[1])
-        ctx.encoded, ctx.shape, ctx.dtype = encoded, probs.shape, probs.dtype
+        probs, final = encoded._replace(evaluation=forward).run(angles, memory)
+        ctx.encoded, ctx.shape, ctx.dtype = encoded._replace(evaluation=backward), probs.shape, probs.dtype
         ctx.save_for_backward(x, memory, *parameters)
         ctx.set_materialize_grads(False)
         return probs, final

@@ -23,7 +23,7 @@ class _Asked(NamedTuple):
     angles: Tensor  # (B, T, A)
 
 
-class Recorder:
+class _Recorder:
     """A backend that writes down what it is asked and answers zeros, without a memory.
 
     Attributes:
@@ -65,7 +65,7 @@ def runs_ahead(backend: Backend) -> bool:
 
 def run_ahead(
     evaluation: Evaluation, seed: int, computations: list[Callable[[Evaluation], object]]
-) -> list[Evaluation] | None:
+) -> list[Evaluation]:
     """Run all that several computations will ask a sampling backend for, in one call.
 
     Args:
@@ -75,16 +75,17 @@ def run_ahead(
             the answers.
 
     Returns:
-        An evaluation for each of them, to be given in place of the first; None where they ask for several circuits or
-        lengths, which cannot be one call. (Parameter-shift has its own circuit where an angle serves several gates.)
+        An evaluation for each of them, to be given in place of the first: that one itself where they ask for several
+        circuits or lengths, which cannot be one call. (Parameter-shift has its own circuit where an angle serves
+        several gates.)
     """
     circuit, backend, shots = evaluation
-    recorders = [Recorder(backend) for _ in computations]
+    recorders = [_Recorder(backend) for _ in computations]
     for recorder, computation in zip(recorders, computations, strict=True):
         computation(Evaluation(circuit, recorder, shots))
     asked = [one for recorder in recorders for one in recorder.asked]
     if len({(one.circuit, one.angles.shape[1]) for one in asked}) != 1:
-        return None
+        return [evaluation] * len(computations)
     probs, _ = Evaluation(asked[0].circuit, backend, shots).run(torch.cat([one.angles for one in asked]), None, seed)
     answers = iter(torch.split(probs, [len(one.angles) for one in asked]))
     return [

@@ -100,7 +100,7 @@ def make_backend(
 
 
 def make_model(
-    settings: Settings, n_targets: int, seed: int, directions: torch.Generator, backend: str | Backend = "auto"
+    settings: Settings, n_targets: int, seed: int, directions: torch.Generator, backend: str | Backend
 ) -> Forecaster:
     """The network of a run, with the initial weights decided by `seed`.
 
@@ -118,7 +118,7 @@ def make_model(
         gradient = FDSA(c=settings.perturbation, wrt="weights")
     circuit = make_circuit(settings)
     # Samples have no derivative: the adjoint's are drawn where it is measured.
-    trained_by = Way(backend, None if gradient == "adjoint" else settings.shots)
+    shots = None if gradient == "adjoint" else settings.shots
     measured_by = Way(backend if settings.measure_on == "backend" else "native", settings.shots)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -127,7 +127,7 @@ def make_model(
             circuit,
             batch_first=True,
             gradient=gradient,
-            shots=trained_by.shots,
+            shots=shots,
             noise=None if settings.noise is None else make_noise(settings.noise),
             backend=backend,
             generator=directions,

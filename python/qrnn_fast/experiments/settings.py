@@ -95,15 +95,16 @@ class Settings:
                 self._at_least(name, 1)
         for name in ("washout", "long_washout", "validate_every", "seed"):
             self._at_least(name, 0)
-        place, _, name = self.backend.partition(":")
-        if (self.backend not in ("auto", "native", "aer")) and not (place in ("runtime", "fake") and name):
+        is_native = self.backend in ("auto", "native")
+        is_named = self.runs_on_qpu and not self.backend.endswith(":")
+        if not (is_native or is_named or self.backend == "aer"):
             raise ValueError(f"backend must be one of {BACKENDS}; got {self.backend!r}")
-        if self.gradient == "adjoint" and self.backend not in ("auto", "native"):
+        if self.gradient == "adjoint" and not is_native:
             raise ValueError(
                 f"gradient 'adjoint' needs the native backend, and this is {self.backend!r}; choose another one of "
                 f"{', '.join(GRADIENTS)}"
             )
-        if self.stateful and self.backend not in ("auto", "native"):
+        if self.stateful and not is_native:
             raise ValueError(f"stateful training needs the memory, which {self.backend!r} does not tell; use native")
         if self.runs_on_qpu and self.noise is not None:
             raise ValueError(f"{self.backend} has noise of its own; leave noise out, or train on native or aer")

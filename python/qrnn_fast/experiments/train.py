@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import os
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -89,7 +91,7 @@ class Trainer:
         self.position = 0  # of the next batch in it
         self.memory: Tensor | None = None  # behind the last batch, of stateful training
 
-    @property
+    @cached_property
     def updates_per_epoch(self) -> int:
         """Updates of one pass over the training windows."""
         if self.settings.stateful:
@@ -219,7 +221,7 @@ class Trainer:
         return starts[torch.randperm(len(starts), generator=self.order_generator)]
 
     def _loss(self, starts: Tensor) -> Tensor:
-        rows = starts[:, None] + torch.arange(self.settings.steps)
+        rows = dataclasses.replace(self.task.train, starts=starts).rows()
         outputs, memory = self.model.outputs(self.task.inputs(rows), self.memory)
         washout = self.settings.washout if self.memory is None else 0
         if self.settings.stateful and memory is not None:

@@ -24,23 +24,23 @@ class SequenceParameters:
 
     Qiskit sorts a circuit's parameters by name, so that no order of theirs can be relied on; values are bound by
     parameter object.
+
+    Raises:
+        ValueError: `steps` below 1.
     """
 
     def __init__(self, circuit: Circuit, steps: int) -> None:
         from qiskit.circuit import ParameterVector
 
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps}")
         self.parameters = [ParameterVector(f"angles_{t}", circuit.n_angles) for t in range(steps)]
 
     def values(self, angles: Tensor) -> dict[Any, float]:
         """Parameter to value in radians, for angles (T, A)."""
-        if tuple(angles.shape) != (
-            len(self.parameters),
-            len(self.parameters[0]) if self.parameters else angles.shape[-1],
-        ):
-            n_angles = len(self.parameters[0]) if self.parameters else 0
-            raise ValueError(
-                f"angles must have the shape ({len(self.parameters)}, {n_angles}), got {tuple(angles.shape)}"
-            )
+        shape = (len(self.parameters), len(self.parameters[0]))
+        if tuple(angles.shape) != shape:
+            raise ValueError(f"angles must have the shape {shape}, got {tuple(angles.shape)}")
         rows = angles.tolist()
         return {
             p: x for vector, row in zip(self.parameters, rows, strict=True) for p, x in zip(vector, row, strict=True)
@@ -61,8 +61,6 @@ def to_qiskit(circuit: Circuit, steps: int = 1) -> QuantumCircuit:
     Raises:
         ValueError: `steps` below 1.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
     return build(circuit, SequenceParameters(circuit, steps))
 
 

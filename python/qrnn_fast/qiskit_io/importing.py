@@ -123,7 +123,8 @@ class _Assembly:
         copies = {bit: self._n_qubits + i for i, bit in enumerate(copied)}
         holder: dict[int, int] = {}  # qubit that holds a bit, by bit
         written: dict[int, int] = {}  # bits whose measurement waits, and their qubits
-        measured: set[int] = set()
+        measured: set[int] = set()  # qubits that a measurement of their own stands for
+        seen: set[int] = set()  # bits measured so far
         emitted = 0  # number of measurements that stand in the circuit
 
         def act_on(qubits: Iterable[int]) -> None:
@@ -133,8 +134,9 @@ class _Assembly:
                         raise _CopyNeeded(bit)
                     del holder[bit]
 
-        for position, item in enumerate(self._items):
+        for item in self._items:
             if isinstance(item, Measure):
+                seen.add(item.bit)
                 if item.bit in copies:
                     circuit.cx(item.qubit, copies[item.bit])
                 elif item.qubit in measured:
@@ -146,7 +148,7 @@ class _Assembly:
                     circuit.measure(written.pop(self._order[emitted]))
                     emitted += 1
             elif isinstance(item, Gate) and item.condition:
-                self._conditional(circuit, item, position, holder, act_on)
+                self._conditional(circuit, item, seen, holder, act_on)
             elif isinstance(item, Gate):
                 act_on(item.qubits)
                 circuit.append(item.name, item.qubits, item.angles)
@@ -164,12 +166,12 @@ class _Assembly:
         self,
         circuit: Circuit,
         item: Gate,
-        position: int,
+        seen: set[int],
         holder: dict[int, int],
         act_on: Callable[[Iterable[int]], None],
     ) -> None:
         for bit, _ in item.condition:
-            if not any(isinstance(i, Measure) and i.bit == bit for i in self._items[:position]):
+            if bit not in seen:
                 refuse(item.where, f"it waits for classical bit {bit}, which is not measured before it in the step")
             if bit not in holder:
                 raise _CopyNeeded(bit)

@@ -127,27 +127,26 @@ class Lowering:
 
     def gate(self, op: Any, qubits: tuple[int, ...], condition: Condition, where: str) -> Iterator[Item]:
         """A gate as it stands in the op table, or as what Qiskit's transpiler makes of it."""
-        if not is_standard(op) and getattr(op, "definition", None) is not None:
-            # Its definition tells what it does; the transpiler would go by its name, which may be one of Qiskit's.
-            yield from self.circuit(op.definition, qubits, (), condition, f"{where}: ")
-            return
         known = _GATES.get(op.name)
-        if known is None:
-            for instruction, on in _transpiled(op, where):
-                yield from self.gate(instruction, tuple(qubits[i] for i in on), condition, where)
-            return
         if not is_standard(op):
-            refuse(where, "it has the name of a gate of Qiskit's, is another one, and has no definition")
-        terms = [self._terms(value, where) for value in op.params]
-        if all(len(t) == 1 for t in terms):
-            yield Gate(known.name, qubits, tuple(t[0] for t in terms), condition, where)
-        elif known.n_angles == 1:
-            # Rotations by parts of an angle, about the same axis, one after the other.
-            for term in terms[0]:
-                yield Gate(known.name, qubits, (term,), condition, where)
-        else:
-            for instruction, on in _transpiled(op, where, without=op.name):
-                yield from self.gate(instruction, tuple(qubits[i] for i in on), condition, where)
+            # Its definition tells what it does; the transpiler would go by its name, which may be one of Qiskit's.
+            if getattr(op, "definition", None) is not None:
+                yield from self.circuit(op.definition, qubits, (), condition, f"{where}: ")
+                return
+            if known is not None:
+                refuse(where, "it has the name of a gate of Qiskit's, is another one, and has no definition")
+        if known is not None:
+            terms = [self._terms(value, where) for value in op.params]
+            if all(len(t) == 1 for t in terms):
+                yield Gate(known.name, qubits, tuple(t[0] for t in terms), condition, where)
+                return
+            if known.n_angles == 1:
+                # Rotations by parts of an angle, about the same axis, one after the other.
+                for term in terms[0]:
+                    yield Gate(known.name, qubits, (term,), condition, where)
+                return
+        for instruction, on in _transpiled(op, where):
+            yield from self.gate(instruction, tuple(qubits[i] for i in on), condition, where)
 
     def _terms(self, value: Any, where: str) -> list[Angle | float]:
         """An angle as a sum of angles of one slot each, the first of which holds the constant."""
@@ -191,15 +190,15 @@ def controlled(item: Gate, controls: tuple[int, ...]) -> list[Gate]:
     return [g for g in lowering.gate(op, (*controls, *item.qubits), (), item.where) if isinstance(g, Gate)]
 
 
-def _transpiled(op: Any, where: str, without: str | None = None) -> Iterable[tuple[Any, tuple[int, ...]]]:
-    """Gates of the op table, save one, that make up a gate: each with the numbers of its qubits."""
+def _transpiled(op: Any, where: str) -> Iterable[tuple[Any, tuple[int, ...]]]:
+    """Other gates of the op table that make up a gate: each with the numbers of its qubits."""
     from qiskit import QuantumCircuit, transpile
     from qiskit.exceptions import QiskitError
 
     qc = QuantumCircuit(op.num_qubits)
     qc.append(op, range(op.num_qubits))
     try:
-        lowered = transpile(qc, basis_gates=[name for name in _GATES if name != without], optimization_level=0)
+        lowered = transpile(qc, basis_gates=[name for name in _GATES if name != op.name], optimization_level=0)
     except QiskitError as error:
         refuse(where, f"Qiskit's transpiler does not decompose it ({error.message})")
     return [(i.operation, tuple(lowered.find_bit(q).index for q in i.qubits)) for i in lowered.data]

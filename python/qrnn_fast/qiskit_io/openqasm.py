@@ -24,8 +24,6 @@ def to_qasm3(circuit: Circuit, steps: int = 1) -> str:
     from qiskit import qasm3
     from qiskit.circuit import Parameter
 
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
     if circuit.readout_errors or any(op.kraus is not None for op in circuit.operations):
         raise ValueError("OpenQASM 3 knows no noise; write the circuit without channels and readout errors")
     sequence = SequenceParameters(circuit, steps)
