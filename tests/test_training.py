@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,59 @@ def test_logs_and_run_folder(settings: Settings, tmp_path: Path) -> None:
     assert epochs[-1]["windowed"] == {"columns": list(last.columns), "mean": last.mean}
     stored = json.loads((trainer.folder / "results.json").read_text())
     assert stored["rmse"]["QRNN"]["long run"]["mean"] == results["QRNN"]["long run"].mean
+
+
+def test_a_run_folder_names_the_git_revision(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def revision(name: str) -> str | None:
+        runs.begin(settings, tmp_path / name)
+        return json.loads((tmp_path / name / "versions.json").read_text()).get("revision")
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout
+
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    assert revision("no repository") is None
+    git("init")
+    assert revision("no commit") is None
+    (repository / "file").write_text("one")
+    git("add", "file")
+    git("commit", "-m", "one")
+    head = git("rev-parse", "HEAD").strip()
+    (repository / "runs").write_text("untracked")
+    assert revision("clean") == head
+    (repository / "file").write_text("two")
+    assert revision("changed") == f"{head} + changes"
+    monkeypatch.setenv("PATH", "")
+    assert revision("no git") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"gradient": "fdsa", "dtype": "float32", "updates": 13},
+        {"stateful": True, "batch_size": 2},
+        {"ridge": 1e-4},
+        {"shots": 6},
+        {"shots": 6, "gradient": "spsa", "noise": "readout=0.1"},
+        {"stateful": True, "batch_size": 2, "ridge": 1e-4, "shots": 6, "gradient": "parameter-shift"},
+    ],
+    ids=lambda changes: ",".join(f"{name}={value}" for name, value in changes.items()) or "plain",
+)
+def test_evaluate_repeats_the_results_to_the_last_digit(
+    settings: Settings, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    trainer = train(dataclasses.replace(settings, epochs=1, **changes), tmp_path / "run")
+    runs.finish(trainer)
+    stored = json.loads((trainer.folder / "results.json").read_text())["rmse"]
+    _, errors = runs.evaluate(trainer.folder, {})
+    assert {model: {name: e.as_json() for name, e in by.items()} for model, by in errors.items()} == stored
 
 
 # Training

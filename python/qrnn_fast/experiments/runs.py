@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,14 @@ NETWORK = "QRNN"  # its name in tables of errors
 
 
 def versions() -> dict[str, str]:
-    """What ran: the versions that may change a figure, and the machine's kind."""
+    """What ran: the versions that may change a figure, the working directory's git revision, the machine's kind."""
     packages = ["qrnn_fast", "torch", "numpy", "scipy", "qiskit", "qiskit_aer"]
     if importlib.util.find_spec("qiskit_ibm_runtime"):
         packages.append("qiskit_ibm_runtime")
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
+        **_revision(),
         "platform": platform.platform(),
         "machine": platform.machine(),
         "processors": str(os.cpu_count()),
@@ -165,6 +167,21 @@ def evaluate(
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON."""
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _revision() -> dict[str, str]:
+    """The git revision of the working directory, with "+ changes" where tracked files differ; empty without one."""
+    answers = []
+    for command in ("rev-parse HEAD", "status --porcelain --untracked-files=no"):
+        try:
+            git = subprocess.run(
+                ["git", "--no-optional-locks", *command.split()], capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):  # no git, no repository, or one without a commit
+            return {}
+        answers.append(git.stdout.strip())
+    head, changes = answers
+    return {"revision": f"{head} + changes" if changes else head}
 
 
 def _use_threads(settings: Settings) -> None:
