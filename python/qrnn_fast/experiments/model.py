@@ -14,7 +14,7 @@ from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import FDSA, SPSA
 from qrnn_fast.experiments.noise import make_noise
-from qrnn_fast.experiments.settings import DTYPES, Settings
+from qrnn_fast.experiments.settings import DTYPES, UNTRAINED, Settings
 from qrnn_fast.nn import QRNN
 
 SHOTS = 1024  # of a processor, where none are given
@@ -112,7 +112,9 @@ def make_model(
         backend: where training runs, as of `make_backend`.
     """
     gradient: str | SPSA | FDSA = settings.gradient
-    if gradient == "spsa":
+    if gradient == UNTRAINED:
+        gradient = "adjoint"  # asked for by nobody
+    elif gradient == "spsa":
         gradient = SPSA(c=settings.perturbation, samples=settings.samples, wrt="weights")
     elif gradient == "fdsa":
         gradient = FDSA(c=settings.perturbation, wrt="weights")
@@ -133,6 +135,7 @@ def make_model(
             generator=directions,
             dtype=DTYPES[settings.dtype],
         )
+        layer.requires_grad_(settings.gradient != UNTRAINED)
         return Forecaster(layer, 2 ** len(circuit.readout), n_targets, measured_by)
 
 
@@ -142,8 +145,10 @@ def evaluations_per_sequence(settings: Settings, circuit: Circuit) -> int:
     On a quantum computer this is what costs. The forward pass is one evaluation. On top of it come 2 m for SPSA with m
     samples, 2 P for FDSA over the P weights of the encoder, and for parameter-shift one for each term of the shift
     rule of each gate occurrence, T times as many as there are in one step. The exact adjoint adds none, but works in
-    simulation alone.
+    simulation alone. Where the layer stays as drawn there are no updates.
     """
+    if settings.gradient == UNTRAINED:
+        return 0
     if settings.gradient == "spsa":
         return 1 + 2 * settings.samples
     if settings.gradient == "fdsa":

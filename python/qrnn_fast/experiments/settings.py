@@ -15,6 +15,7 @@ from qrnn_fast.experiments.noise import GRAMMAR, parse
 CELLS = ("crx_chain", "rx_rz_chain", "reuploading")
 BACKENDS = "auto, native, aer, runtime:NAME (a processor of IBM's, with the saved account) or fake:NAME (its snapshot)"
 GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
+UNTRAINED = "none"  # in place of a gradient method
 SCHEDULES = ("constant", "one-cycle")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -48,7 +49,11 @@ class Settings:
         "Train on windows that follow each other, batch_size streams side by side, each begun with the memory of the "
         "one before (truncated backpropagation through time); stride is not used, washout in the first ones alone.",
     )
-    gradient: str = _setting("adjoint", f"Gradient method: {', '.join(GRADIENTS)}.")
+    gradient: str = _setting(
+        "adjoint",
+        f"Gradient method: {', '.join(GRADIENTS)}; or {UNTRAINED}: the layer stays as drawn, ridge solves the head, "
+        "and what is said of updates (epochs, updates, batch_size, lr, schedule, stateful) is of no account.",
+    )
     perturbation: float = _setting(0.1, "Size of the perturbation of spsa and fdsa.")
     samples: int = _setting(2, "Directions averaged over in one update of spsa.")
     shots: int | None = _setting(
@@ -81,7 +86,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, accepted in (
             ("cell", CELLS),
-            ("gradient", GRADIENTS),
+            ("gradient", (*GRADIENTS, UNTRAINED)),
             ("schedule", SCHEDULES),
             ("dtype", tuple(DTYPES)),
             ("measure_on", ("native", "backend")),
@@ -116,6 +121,10 @@ class Settings:
                 raise ValueError(f"{name} must be a finite number above 0, got {value}")
         if self.ridge is not None and not 0 <= self.ridge < float("inf"):
             raise ValueError(f"ridge must be a finite number of at least 0, got {self.ridge}")
+        if self.gradient == UNTRAINED and self.ridge is None:
+            raise ValueError(
+                f"gradient {UNTRAINED!r} makes no updates, so ridge has to solve the head; give ridge, such as 1e-6"
+            )
         if self.noise is not None:
             parse(self.noise)
         if self.seed >= 2**63:

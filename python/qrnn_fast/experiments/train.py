@@ -24,7 +24,7 @@ from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.log import append_line, keep_lines
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit, make_model
 from qrnn_fast.experiments.ridge import fit_head
-from qrnn_fast.experiments.settings import Settings
+from qrnn_fast.experiments.settings import UNTRAINED, Settings
 
 CHECKPOINT = "checkpoint.pt"
 UPDATES = "updates.jsonl"
@@ -100,7 +100,9 @@ class Trainer:
 
     @property
     def total_updates(self) -> int:
-        """Updates after which the run is complete."""
+        """Updates after which the run is complete: none where the layer stays as drawn."""
+        if self.settings.gradient == UNTRAINED:
+            return 0
         total = self.settings.epochs * self.updates_per_epoch
         return total if self.settings.updates is None else min(total, self.settings.updates)
 
@@ -161,8 +163,10 @@ class Trainer:
         Raises:
             RuntimeError: the loss is not finite; the weights were left as they were before that update.
         """
-        every = self.settings.checkpoint_every
+        every, ridge = self.settings.checkpoint_every, self.settings.ridge
         if self.update == 0:
+            if self.total_updates == 0 and ridge is not None:
+                fit_head(self.model, self.task, ridge)
             self.save()
         with (
             (self.folder / UPDATES).open("a", encoding="utf-8") as updates,
@@ -173,8 +177,8 @@ class Trainer:
                 append_line(updates, record)
                 epoch_ends = self.position == len(self.order)
                 done = self.update == self.total_updates
-                if done and self.settings.ridge is not None:
-                    fit_head(self.model, self.task, self.settings.ridge)
+                if done and ridge is not None:
+                    fit_head(self.model, self.task, ridge)
                 if (epoch_ends or done) and self._validates(record["epoch"], done):
                     append_line(epochs, self._validate(record["epoch"]))
                 if epoch_ends or done or (every is not None and self.update % every == 0):
