@@ -25,7 +25,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 
 demo: .venv/package
 	rm -rf report
-	$(BIN)/qrnn-fast compare --out report
+	$(BIN)/qrnn-fast demo --out report
 
 test: .venv/package
 	$(BIN)/python -m pytest

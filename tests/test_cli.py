@@ -152,9 +152,9 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
     assert call("evaluate", run).exit_code == 0
 
 
-def test_compare_reports_failed_checks(tmp_path: Path) -> None:
+def test_demo_reports_failed_checks(tmp_path: Path) -> None:
     out = tmp_path / "report"
-    compared = call("compare", "--out", out, "--updates", "2", "--seeds", "1", "--threads", "1")
+    compared = call("demo", "--out", out, "--updates", "2", "--seeds", "1", "--threads", "1")
     assert compared.exit_code == 1, compared.output  # two updates do not beat the baselines
     assert "FAIL" in compared.output
     assert {"report.md", "report.json", "updates.csv", "training.png", "predictions.png", "seconds.png", "runs"} == {
@@ -173,15 +173,15 @@ def test_compare_reports_failed_checks(tmp_path: Path) -> None:
     report = (out / "report.md").read_text()
     for text in (*GRADIENTS, "quadratic in 3 lags", "**FAIL**"):
         assert text in report
-    again = call("compare", "--out", out)
+    again = call("demo", "--out", out)
     assert again.exit_code == 2
     assert "not empty" in again.stderr
 
 
-def test_compare_with_shots(tmp_path: Path) -> None:
+def test_demo_with_shots(tmp_path: Path) -> None:
     out = tmp_path / "report"
     narrowed = ["--methods", "spsa, adjoint", "--shots", "5", "--updates", "4", "--seeds", "2", "--threads", "1"]
-    compared = call("compare", "--out", out, *narrowed)
+    compared = call("demo", "--out", out, *narrowed)
     assert compared.exit_code in (0, 1), compared.output
     stored = json.loads((out / "report.json").read_text())
     adjoint, spsa = stored["runs"]
@@ -228,14 +228,14 @@ def test_all_methods_exactly_come_with_more_than_the_methods() -> None:
         (["--noise", "crx=0.1"], "GATE:CHANNEL=P"),
     ],
 )
-def test_compare_refuses_bad_options(tmp_path: Path, options: list[str], message: str) -> None:
-    refused = call("compare", "--out", tmp_path / "report", *options)
+def test_demo_refuses_bad_options(tmp_path: Path, options: list[str], message: str) -> None:
+    refused = call("demo", "--out", tmp_path / "report", *options)
     assert refused.exit_code == 2
     assert message in refused.stderr
     assert not (tmp_path / "report").exists()
 
 
-def test_compare_passes_where_all_checks_hold(tmp_path: Path) -> None:
+def test_demo_passes_where_all_checks_hold(tmp_path: Path) -> None:
     # Without a nonlinear memory the cubic cannot tell where a sine goes next; two qubits can.
     t = np.arange(300)
     np.save(tmp_path / "record.npy", np.stack([np.sin(0.3 * t), np.cos(0.3 * t)], axis=1))

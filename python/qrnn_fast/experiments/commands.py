@@ -5,20 +5,25 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
 
-from qrnn_fast.experiments import demo, runs
+from qrnn_fast.experiments import demo as demonstration
+from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit
 from qrnn_fast.experiments.noise import GRAMMAR
 from qrnn_fast.experiments.progress import TrainingProgress, make_console
 from qrnn_fast.experiments.report import errors_table
 from qrnn_fast.experiments.settings import CELLS, GRADIENTS, Settings
+from qrnn_fast.experiments.study import executor, report, study
+from qrnn_fast.experiments.study.members import DECIDED, MEMBERS
+from qrnn_fast.experiments.study.plan import BASE, TUNERS, Plan
 from qrnn_fast.experiments.train import Trainer
 
 INTERRUPTED = 130
@@ -53,12 +58,23 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
+def _settings_as_options(
+    command: Callable[..., None] | None = None, *, defaults: Settings | None = None, without: Collection[str] = ()
+) -> Callable[..., Any]:
     """Give a command that takes ``**given`` one option for each field of Settings.
 
     Options that are not given are left out of `given`, so that a resumed run knows which were.
+
+    Args:
+        command: the command.
+        defaults: what the help tells of options that are not given; None for those of `Settings`.
+        without: fields that the command decides by itself.
     """
+    if command is None:
+        return functools.partial(_settings_as_options, defaults=defaults, without=without)
     hints = get_type_hints(Settings)
+    fields = [field for field in dataclasses.fields(Settings) if field.name not in without]
+    shown = Settings() if defaults is None else defaults
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
     parameters = own + [
         inspect.Parameter(
@@ -68,16 +84,18 @@ def _settings_as_options(command: Callable[..., None]) -> Callable[..., None]:
             annotation=Annotated[
                 hints[field.name] | None,
                 typer.Option(
-                    "--" + field.name.replace("_", "-"), help=field.metadata["help"], show_default=str(field.default)
+                    "--" + field.name.replace("_", "-"),
+                    help=field.metadata["help"],
+                    show_default=str(getattr(shown, field.name)),
                 ),
             ],
         )
-        for field in dataclasses.fields(Settings)
+        for field in fields
     ]
 
     @functools.wraps(command)
     def wrapped(**kwargs: Any) -> None:
-        names = {field.name for field in dataclasses.fields(Settings)}
+        names = {field.name for field in fields}
         command(**{name: value for name, value in kwargs.items() if name not in names or value is not None})
 
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -147,7 +165,7 @@ def evaluate(
 
 @app.command()
 @_plain_errors
-def compare(
+def demo(
     out: Annotated[Path, typer.Option(help="A new or empty folder for the report.")] = Path("report"),
     methods: Annotated[
         str | None, typer.Option(help=f"Some of {','.join(GRADIENTS)}, with commas in between. Without it: all.")
@@ -165,7 +183,7 @@ def compare(
 ) -> None:
     """Train on Lorenz by each gradient method, print one table, write a report; code 1 if a check fails."""
     console = make_console()
-    entries = demo.plan(
+    entries = demonstration.plan(
         methods=None if methods is None else [name.strip() for name in methods.split(",")],
         shots=shots,
         noise=noise,
@@ -174,8 +192,77 @@ def compare(
         threads=threads,
         updates=updates,
     )
-    if not demo.compare(entries, out, console):
+    if not demonstration.compare(entries, out, console):
         raise typer.Exit(1)
+
+
+@app.command()
+@_settings_as_options(defaults=BASE, without=DECIDED)
+@_plain_errors
+def compare(
+    out: Annotated[Path, typer.Option(help="Folder of the study: plan, runs, report.")] = Path("study"),
+    resume: Annotated[bool, typer.Option("--resume", help="Make what the study in that folder lacks.")] = False,
+    methods: Annotated[
+        str | None, typer.Option(help=f"Some of {','.join(MEMBERS)}, with commas in between. Without it: all.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds.", show_default=str(Plan.seeds))] = None,
+    updates: Annotated[
+        int | None, typer.Option(help="Updates where members have equal numbers.", show_default=str(Plan.updates))
+    ] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            help="Circuit evaluations where members have equal numbers: whole sequences.",
+            show_default=str(Plan.evaluations),
+        ),
+    ] = None,
+    tuner: Annotated[
+        str | None, typer.Option(help=f"Search for learning rates: {', '.join(TUNERS)}.", show_default=Plan.tuner)
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Learning rates that optuna tries.", show_default=str(Plan.trials))
+    ] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes. Without it: one for each core.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address of a Dask cluster to run on, in place of processes of this machine.")
+    ] = None,
+    **given: Any,
+) -> None:
+    """Train by each method from several seeds, side by side, and write a report; 10 to 20 minutes on two cores."""
+    console = make_console()
+    asked: dict[str, Any] = {
+        "methods": None if methods is None else tuple(name.strip() for name in methods.split(",")),
+        "seeds": seeds,
+        "updates": updates,
+        "evaluations": evaluations,
+        "tuner": tuner,
+        "trials": trials,
+    }
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if seed is not None:
+        given["seed"] = seed
+    if "data" in given:
+        given["data"] = str(Path(given["data"]).resolve())
+    if processes is not None and cluster is not None:
+        raise ValueError("processes are of this machine, and cluster has workers of its own; leave one of them out")
+    workers = (
+        executor.processes(processes if processes is not None else os.cpu_count() or 1)
+        if cluster is None
+        else executor.cluster(cluster)
+    )
+    if resume:
+        plan = study.resume(out, asked, given)
+    else:
+        plan = Plan(base=dataclasses.replace(BASE, **given), **asked)
+        study.begin(plan, out)
+    try:
+        found = study.run(plan, out, workers, console)
+    except KeyboardInterrupt:
+        print(f"interrupted; what is done lies in {out}, continue with --resume", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    for table in report.tables(found):
+        console.print(table.rich())
 
 
 @app.command()

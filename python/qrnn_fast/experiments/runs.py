@@ -21,6 +21,7 @@ from qrnn_fast.experiments.evaluate import baseline_errors, model_errors, protoc
 from qrnn_fast.experiments.model import make_backend
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import Trainer
+from qrnn_fast.files import write_whole
 from qrnn_fast.nn import QRNN
 from qrnn_fast.qpu_time import Estimates, estimate
 
@@ -165,8 +166,9 @@ def evaluate(
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON."""
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    """Write a value as JSON; a reader sees the whole file or none."""
+    text = json.dumps(value, indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _revision() -> dict[str, str]:

@@ -62,6 +62,10 @@ def learning_rate(settings: Settings, update: int, total: int) -> float:
     return settings.lr * (end + (begin - end) * (1 + math.cos(math.pi * part)) / 2)
 
 
+class DivergedError(RuntimeError):
+    """A loss that is not finite."""
+
+
 class Trainer:
     """The state of a training run and the loop that moves it on.
 
@@ -161,7 +165,7 @@ class Trainer:
             on_update: called after each update with its number (from 1) and its loss.
 
         Raises:
-            RuntimeError: the loss is not finite; the weights were left as they were before that update.
+            DivergedError: the loss is not finite; the weights were left as they were before that update.
         """
         every, ridge = self.settings.checkpoint_every, self.settings.ridge
         if self.update == 0:
@@ -198,7 +202,7 @@ class Trainer:
         loss = self._loss(batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise RuntimeError(
+            raise DivergedError(
                 f"the loss of update {self.update + 1} is {value}: training has diverged; lower --lr. The checkpoint "
                 f"in {self.folder} is of an earlier update"
             )
