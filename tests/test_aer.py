@@ -105,6 +105,28 @@ def test_seed_and_id_decide_what_a_sequence_draws(generator: torch.Generator) ->
         assert torch.equal(twice[0], twice[1])
 
 
+def test_ids_without_gaps_are_one_job(generator: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the rows stand: a gradient's copies do not stand in the order of their ids."""
+    submit, jobs = qf.backends.Aer._submit, []
+
+    def counted(simulator: Any, circuits: list[Any], *arguments: Any, **options: Any) -> Any:
+        jobs.append(len(circuits))
+        return submit(simulator, circuits, *arguments, **options)
+
+    monkeypatch.setattr(qf.backends.Aer, "_submit", staticmethod(counted))
+    circuit, backend = cells.crx_chain(2), qf.backends.Aer(shots=50)
+    angles = torch.rand(6, 2, circuit.n_angles, dtype=torch.float64, generator=generator)
+    for ids, expected in (([4, 6, 3, 5, 2, 7], [6]), ([1, 2, 0, 2, 0, 1], [3, 3]), ([0, 1, 5, 6, 9, 8], [2, 2, 2])):
+        jobs.clear()
+        told, _ = backend.run(circuit, angles, None, seed=3, sequence_ids=torch.tensor(ids))
+        assert jobs == expected
+        alone = [
+            backend.run(circuit, angles[[b]], None, seed=3, sequence_ids=torch.tensor([i]))[0]
+            for b, i in enumerate(ids)
+        ]
+        assert torch.equal(told, torch.cat(alone))
+
+
 def test_a_sampled_gradient_does_not_depend_on_the_memory_limit(generator: torch.Generator) -> None:
     circuit, backend = cells.crx_chain(2), qf.backends.Aer(shots=20)
     angles = torch.randn(2, 1, circuit.n_angles, dtype=torch.float64, generator=generator, requires_grad=True)

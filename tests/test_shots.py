@@ -147,6 +147,48 @@ def test_groups_of_a_packing_share_no_numbers(estimator: object) -> None:
     assert len(set(drawn)) == len(drawn)
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["batch", "packed"])
+@pytest.mark.parametrize("estimator", [*EVERY, "exact"], ids=str)
+def test_parts_of_a_batch_draw_what_they_do_in_the_whole(estimator: object, packed: bool) -> None:
+    """Shots and directions: with its numbers in the whole batch, each part gives its share of outputs and gradient."""
+    shots = None if estimator == "exact" else 9
+    estimator = qf.SPSA(wrt="angles") if estimator == "exact" else estimator
+    x, lengths, numbers = inputs(4, 5), torch.tensor([2, 4, 1, 4, 2]), torch.arange(5)
+    found = []
+    for parts in ([numbers], [numbers[:2], numbers[2:2], numbers[2:]]):
+        outputs, total = [], 0.0
+        for ids in parts:
+            if packed and len(ids) == 0:
+                continue  # as in torch, nothing cannot be packed
+            generator = torch.Generator().manual_seed(5)
+            model = layer(gradient=estimator, backend=Sampler(shots=shots), generator=generator)
+            output, _ = model(x[:, ids], lengths=lengths[ids] if packed else None, sequence_ids=ids)
+            gradients = torch.autograd.grad(output.square().sum(), list(model.parameters()))
+            outputs.append(output.detach())
+            total = total + torch.cat([g.flatten() for g in gradients])
+        found.append((torch.cat(outputs, 1), total))
+    for whole, in_parts in zip(*found, strict=True):
+        torch.testing.assert_close(in_parts, whole, rtol=0, atol=1e-12)
+
+
+def test_ids_of_a_layer_are_checked_and_decide_alone() -> None:
+    x, ids = inputs(4, 3), torch.tensor([7, 2, 9])
+    model = layer(gradient="spsa", backend=Sampler(shots=9))
+
+    def run(x: Tensor, ids: Tensor | None) -> Tensor:
+        model.generator = torch.Generator().manual_seed(5)
+        return model(x, sequence_ids=ids)[0]
+
+    assert torch.equal(run(x[:, 1], ids[1]), run(x, ids)[:, 1])
+    assert not torch.equal(run(x, ids), run(x, None))
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        model(x, sequence_ids=ids[:2])
+    with pytest.raises(TypeError, match="int64"):
+        model(x, sequence_ids=[0, 1, 2])
+    exact = layer()
+    assert torch.equal(exact(x, sequence_ids=ids)[0], exact(x)[0])  # nothing is drawn
+
+
 def test_exact_evaluations_are_handed_no_ids() -> None:
     class Strict(Sampler):
         def run(self, *arguments: object, sequence_ids: Tensor | None, **others: object):
@@ -207,7 +249,7 @@ def test_compiled_calls_draw_what_eager_ones_do() -> None:
 @pytest.mark.parametrize(
     ("kind", "match", "ids", "shots"),
     [
-        (ValueError, "are for shots", torch.tensor([0, 1]), None),
+        (ValueError, "draws nothing", torch.tensor([0, 1]), None),
         (TypeError, "int64", torch.tensor([0, 1], dtype=torch.int32), 5),
         (TypeError, "int64", [0, 1], 5),
         (ValueError, r"shape \(2,\)", torch.tensor([0, 1, 2]), 5),

@@ -47,8 +47,9 @@ def evolve(
         generator: source of the seed where something is drawn; None for torch's default generator.
         backend: "native" (the compiled engines), "auto" (the same, or Qiskit Aer with a warning where there is no room
             for the circuit or its noise is not known here), or a backend object, such as `qf.backends.Aer()`.
-        sequence_ids: with shots, (B,) int64, 0 <= id < 2^32, or without dimensions where `angles` is (T, A): what a
-            sequence draws is decided by the seed and its id, whatever else is in the batch. None for the row numbers.
+        sequence_ids: where something is drawn, (B,) int64, 0 <= id < 2^32, or without dimensions where `angles` is
+            (T, A): what a sequence draws, its shots and SPSA's directions, is decided by the seed and its id, whatever
+            else is in the batch. None for the row numbers.
 
     Returns:
         Probabilities (B, T, 2^r), bit i of an outcome's index being qubit `circuit.readout[i]`, and the memory after
@@ -56,19 +57,19 @@ def evolve(
 
     Raises:
         ValueError: a wrong shape or device, a memory that is no density matrix, an unknown gradient or backend, shots
-            where the backend has none, noise that does not fit the circuit, ids without shots, or a gradient that the
-            estimator cannot give.
+            where the backend has none, noise that does not fit the circuit, ids where nothing is drawn, or a gradient
+            that the estimator cannot give.
         TypeError: a wrong dtype or type of an argument.
     """
     check_tensors(circuit, angles, memory)
     check_shots(shots)
     call = _call(circuit, noise, backend, shots, gradient)
     if sequence_ids is not None:
-        if not call.is_sampled:
+        if not (call.is_sampled or call.estimator.draws):
             raise ValueError(
-                "sequence_ids are for shots, and exact probabilities draw nothing; leave them out or set shots"
+                "sequence_ids are for shots and for gradient='spsa', and this call draws nothing; leave them out"
             )
-        check_ids(sequence_ids, angles)
+        check_ids(sequence_ids, angles.shape[:-2])
     if not torch.compiler.is_compiling():
         operators.refuse_other_derivatives(angles, memory)
     needs_gradient = torch.is_grad_enabled() and (angles.requires_grad or (memory is not None and memory.requires_grad))
@@ -171,14 +172,14 @@ def check_shots(shots: int | None) -> None:
         raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
 
 
-def check_ids(sequence_ids: Tensor, angles: Tensor) -> None:
-    """Raise unless ids fit the angles; their values are for `check_id_range`, once they are known."""
+def check_ids(sequence_ids: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise unless ids have the shape of the batch; their values are for `check_id_range`, once they are known."""
     if not isinstance(sequence_ids, Tensor) or sequence_ids.dtype != torch.int64:
         raise TypeError(f"sequence_ids must be an int64 tensor or None, got {_kind(sequence_ids)}")
-    if sequence_ids.shape != angles.shape[:-2] or sequence_ids.device.type != "cpu":
+    if sequence_ids.shape != shape or sequence_ids.device.type != "cpu":
         raise ValueError(
-            f"sequence_ids must have the shape {tuple(angles.shape[:-2])} on the CPU for angles of shape "
-            f"{tuple(angles.shape)}, got {tuple(sequence_ids.shape)} on {sequence_ids.device}"
+            f"sequence_ids must have the shape {tuple(shape)} of the batch, on the CPU; got "
+            f"{tuple(sequence_ids.shape)} on {sequence_ids.device}"
         )
 
 

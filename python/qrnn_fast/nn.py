@@ -16,7 +16,7 @@ from qrnn_fast import cells
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import Estimator, Evaluation, Perturbation, resolve
-from qrnn_fast.evolve import check_shots, draw_seed, evolve, fork
+from qrnn_fast.evolve import check_ids, check_shots, draw_seed, evolve, fork
 from qrnn_fast.fallback import Noise, settle
 from qrnn_fast.packing import Packing
 from qrnn_fast.weights import encode, over_weights
@@ -44,8 +44,8 @@ class QRNN(nn.Module):
         batch_first: whether batched input and output are (B, T, ...) instead of (T, B, ...).
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" or an estimator object.
         shots: number of samples per sequence, for backends that sample; None for exact probabilities. With shots, every
-            forward pass draws a seed, and what a sequence draws is decided by that seed and its number in the batch.
-            The adjoint refuses them where a gradient is wanted.
+            forward pass draws a seed, and what a sequence draws is decided by that seed and its number in the batch, or
+            its id (see `forward`). The adjoint refuses them where a gradient is wanted.
         noise: of the circuit, a `qf.NoiseModel` or Qiskit Aer's; None for none. A copy is kept.
         output: "probabilities" (2^r features, bit i of the index being qubit `circuit.readout[i]`) or "z" (r features,
             the expectations of Z of the readout qubits: +1 for |0>, -1 for |1>).
@@ -160,10 +160,17 @@ class QRNN(nn.Module):
 
     @overload
     def forward(
-        self, x: Tensor, hx: Tensor | None = None, *, lengths: Tensor | Sequence[int] | None = None
+        self,
+        x: Tensor,
+        hx: Tensor | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        sequence_ids: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]: ...
     @overload
-    def forward(self, x: PackedSequence, hx: Tensor | None = None) -> tuple[PackedSequence, Tensor | None]: ...
+    def forward(
+        self, x: PackedSequence, hx: Tensor | None = None, *, sequence_ids: Tensor | None = None
+    ) -> tuple[PackedSequence, Tensor | None]: ...
 
     def forward(
         self,
@@ -171,6 +178,7 @@ class QRNN(nn.Module):
         hx: Tensor | None = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
+        sequence_ids: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | None]:
         """Run the layer.
 
@@ -179,6 +187,10 @@ class QRNN(nn.Module):
             hx: memory before the first step, (1, B, 2^m, 2^m), or (1, 2^m, 2^m) where x is unbatched; complex64 for
                 float32, complex128 for float64. None means |0...0>. See `evolve`.
             lengths: (B,) number of steps of each sequence, for x padded behind; outputs past the end are zero.
+            sequence_ids: (B,) int64, 0 <= id < 2^32, or without dimensions where x is unbatched: what a sequence draws,
+                its shots and SPSA's directions over angles, is decided by the seed and its id. With its number in a
+                whole batch, a part of that batch draws what it does in the whole. None for the numbers in this batch.
+                Where nothing is drawn they have no effect.
 
         Returns:
             The output, with the leading dimensions of x and `output_size` features, packed where x is; and h_n, the
@@ -192,7 +204,7 @@ class QRNN(nn.Module):
         if isinstance(x, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths are for padded input; a PackedSequence has its own")
-            return self._forward_packed(x, hx)
+            return self._forward_packed(x, hx, sequence_ids)
         batch, time = (0, 1) if self.batch_first else (1, 0)
         if not isinstance(x, Tensor):
             raise TypeError(f"the input must be a tensor or a PackedSequence, got {type(x).__name__}")
@@ -202,27 +214,33 @@ class QRNN(nn.Module):
             if lengths is not None:
                 raise ValueError("lengths are for batched input; cut an unbatched sequence where it ends")
             _check_steps(len(x))
-            output, final = self._run(x.unsqueeze(0), self._initial(hx, None), None)
+            ids = _ids(sequence_ids, ())
+            output, final = self._run(x.unsqueeze(0), self._initial(hx, None), None, ids)
             return output.squeeze(0), final
         _check_steps(x.shape[time])
         if lengths is not None:
             lengths = _lengths(lengths, x.shape[batch], x.shape[time])
             if x.shape[batch] > 0:
                 packed = pack_padded_sequence(x, lengths, self.batch_first, enforce_sorted=False)
-                outputs, h_n = self._forward_packed(packed, hx)
+                outputs, h_n = self._forward_packed(packed, hx, sequence_ids)
                 padded, _ = pad_packed_sequence(outputs, self.batch_first, total_length=x.shape[time])
                 return padded, h_n
-        output, final = self._run(x if batch == 0 else x.transpose(0, 1), self._initial(hx, x.shape[batch]), None)
+        ids = _ids(sequence_ids, (x.shape[batch],))
+        output, final = self._run(x if batch == 0 else x.transpose(0, 1), self._initial(hx, x.shape[batch]), None, ids)
         return (
             output if batch == 0 else output.transpose(0, 1),
             None if final is None else final.unsqueeze(0),
         )
 
-    def _forward_packed(self, x: PackedSequence, hx: Tensor | None) -> tuple[PackedSequence, Tensor | None]:
-        initial = self._initial(hx, int(x.batch_sizes[0]))
+    def _forward_packed(
+        self, x: PackedSequence, hx: Tensor | None, sequence_ids: Tensor | None
+    ) -> tuple[PackedSequence, Tensor | None]:
+        n_rows = int(x.batch_sizes[0])
+        initial = self._initial(hx, n_rows)
+        packing = Packing.of(x.batch_sizes, x.sorted_indices, _ids(sequence_ids, (n_rows,)))
         if initial is not None and x.sorted_indices is not None:
             initial = initial[x.sorted_indices]
-        output, final = self._run(x.data, initial, Packing.of(x.batch_sizes, x.sorted_indices))
+        output, final = self._run(x.data, initial, packing, None)
         if final is not None:
             final = (final if x.unsorted_indices is None else final[x.unsorted_indices]).unsqueeze(0)
         return PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices), final
@@ -238,8 +256,10 @@ class QRNN(nn.Module):
             raise ValueError(f"hx must have the shape {shape} for this input, got {tuple(hx.shape)}")
         return hx if n_rows is None else hx.squeeze(0)
 
-    def _run(self, x: Tensor, initial: Tensor | None, packing: Packing | None) -> tuple[Tensor, Tensor | None]:
-        """Output features and final memory for x (B, T, input), or for packed data (S, input)."""
+    def _run(
+        self, x: Tensor, initial: Tensor | None, packing: Packing | None, sequence_ids: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Output features and final memory for x (B, T, input), or for packed data (S, input), with ids of its own."""
         if x.shape[-1] != self.input_size:
             raise ValueError(f"the input must have {self.input_size} features, got the shape {tuple(x.shape)}")
         if type(self.encoder) is nn.Linear and x.dtype != self.encoder.weight.dtype:
@@ -250,11 +270,12 @@ class QRNN(nn.Module):
         estimator = resolve(self.gradient, "weights")
         if isinstance(estimator, Perturbation) and estimator.over_weights:
             probs, final = over_weights(
-                self.encoder, x, initial, packing, self._evaluation(), estimator, self.generator
+                self.encoder, x, initial, packing, sequence_ids, self._evaluation(), estimator, self.generator
             )
         else:
-            # With shots all groups of a packing draw the same seed, and ids set their sequences apart.
-            one_seed = packing is not None and self._evaluation().is_sampled
+            draws = self._evaluation().is_sampled or (estimator.draws and torch.is_grad_enabled())
+            # All groups of a packing draw the same seed, and ids set their sequences apart.
+            one_seed = packing is not None and draws
 
             def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
                 return evolve(
@@ -266,11 +287,11 @@ class QRNN(nn.Module):
                     noise=self.noise,
                     generator=fork(self.generator) if one_seed else self.generator,
                     backend=self.backend,
-                    sequence_ids=ids if one_seed else None,
+                    sequence_ids=ids if draws else None,
                 )
 
             angles = encode(self.encoder, x, self._n_angles)
-            probs, final = run(angles, initial, None) if packing is None else packing.run(run, angles, initial)
+            probs, final = run(angles, initial, sequence_ids) if packing is None else packing.run(run, angles, initial)
             if one_seed:
                 draw_seed(self.generator)  # moves it on to the next seed
         return (probs if self.output == "probabilities" else probs @ self.signs.to(probs.dtype)), final
@@ -291,6 +312,14 @@ class QRNN(nn.Module):
 def _check_steps(n_steps: int) -> None:
     if n_steps == 0:
         raise RuntimeError("the input must hold at least one step, got none")
+
+
+def _ids(sequence_ids: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """Ids of a batch of this shape, checked, with a dimension at least."""
+    if sequence_ids is None:
+        return None
+    check_ids(sequence_ids, shape)
+    return sequence_ids.view(-1)
 
 
 def _lengths(lengths: Tensor | Sequence[int], n_rows: int, n_steps: int) -> Tensor:

@@ -16,7 +16,7 @@ class Group(NamedTuple):
     """Sequences of one length T: their rows in the batch, and where their steps lie in the packed data."""
 
     rows: slice
-    ids: Tensor  # (n,) their numbers in the batch as it was before it was sorted
+    ids: Tensor  # (n,) what sets their random numbers apart
     steps: Tensor  # (n, T) indices
 
 
@@ -27,16 +27,23 @@ class Packing(NamedTuple):
     order: Tensor  # (S,) where each step lies when the groups' outputs are laid end to end
 
     @classmethod
-    def of(cls, batch_sizes: Tensor, sorted_indices: Tensor | None) -> Packing:
-        """The groups of a PackedSequence with these batch sizes and this order."""
+    def of(cls, batch_sizes: Tensor, sorted_indices: Tensor | None, sequence_ids: Tensor | None) -> Packing:
+        """The groups of a PackedSequence with these batch sizes and this order.
+
+        Args:
+            batch_sizes: number of sequences that have each step.
+            sorted_indices: where the sequences stood before they were sorted; None where they stand as they did.
+            sequence_ids: (B,) of the sequences as they stood; None for their numbers.
+        """
         starts = batch_sizes.cumsum(0) - batch_sizes  # where each step begins in the data
         lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)  # descending, as the rows are
         distinct, counts = torch.unique_consecutive(lengths, return_counts=True)
-        numbers = torch.arange(len(lengths)) if sorted_indices is None else sorted_indices
+        ids = torch.arange(len(lengths)) if sequence_ids is None else sequence_ids
+        ids = ids if sorted_indices is None else ids[sorted_indices]
         groups, first = [], 0
         for length, count in zip(distinct.tolist(), counts.tolist(), strict=True):
             rows = torch.arange(first, first + count)
-            groups.append(Group(slice(first, first + count), numbers[rows], starts[:length] + rows[:, None]))
+            groups.append(Group(slice(first, first + count), ids[rows], starts[:length] + rows[:, None]))
             first += count
         return cls(tuple(groups), torch.cat([g.steps.flatten() for g in groups]).argsort())
 

@@ -59,7 +59,7 @@ def sample(
             f"backend {engine.name!r} tells frequencies alone; use backend='native', or qf.evolve with shots"
         )
     if sequence_ids is not None:
-        check_ids(sequence_ids, angles)
+        check_ids(sequence_ids, angles.shape[:-2])
         check_id_range(sequence_ids)
     seed = int(draw_seed(generator))
     single = angles.dim() == 2

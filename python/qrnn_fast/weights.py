@@ -34,6 +34,8 @@ class EncodedRun(NamedTuple):
         encoder: maps (..., input) to (..., A).
         names: of the parameters that are perturbed, in the order in which they are handed over.
         packing: where the input is packed data (S, input); None where it is (B, T, input).
+        sequence_ids: (B,) int64, what sets the sequences' shots apart; None for their numbers, and where a packing
+            knows them.
         evaluation: circuit and backend.
         estimator: SPSA or FDSA.
         seed: where all random numbers of this run start.
@@ -44,6 +46,7 @@ class EncodedRun(NamedTuple):
     encoder: nn.Module
     names: tuple[str, ...]
     packing: Packing | None
+    sequence_ids: Tensor | None
     evaluation: Evaluation
     estimator: Perturbation
     seed: int
@@ -58,9 +61,9 @@ class EncodedRun(NamedTuple):
 
         def run(angles: Tensor, memory: Tensor | None, ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
             check_tensors(self.evaluation.circuit, angles, memory)
-            return self.evaluation.run(angles, memory, self.seed, ids if self.evaluation.is_sampled else None)
+            return self.evaluation.run(angles, memory, self.seed, ids)
 
-        return run(angles, memory, None) if self.packing is None else self.packing.run(run, angles, memory)
+        return run(angles, memory, self.sequence_ids) if self.packing is None else self.packing.run(run, angles, memory)
 
     def encode_copies(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Angles (N, ..., A) for N copies of the parameters, each stacked to (N, ...)."""
@@ -98,7 +101,8 @@ class EncodedRun(NamedTuple):
         sizes = [p.numel() for p in parameters]
         point = torch.cat([p.detach().flatten() for p in parameters])
         n_rows = x.shape[0] if self.packing is None else self.packing.groups[-1].rows.stop
-        seed = copies_seed(self.seed, None) if self.evaluation.is_sampled else self.seed
+        n_copies = self.estimator.n_copies(point.numel())
+        seed = copies_seed(self.seed, n_copies) if self.evaluation.is_sampled else self.seed
 
         def values(points: Tensor, copies: Sequence[int]) -> Tensor:
             n = points.shape[0]
@@ -110,12 +114,12 @@ class EncodedRun(NamedTuple):
                 angles: Tensor, initial: Tensor | None, ids: Tensor | None, by_probs: Tensor, by_final: Tensor | None
             ) -> Tensor:
                 initial = None if initial is None else initial.repeat(n, 1, 1)
-                drawn = copy_ids(copies, ids, n_rows, len(by_probs)) if self.evaluation.is_sampled else None
+                drawn = copy_ids(copies, n_copies, ids, len(by_probs)) if self.evaluation.is_sampled else None
                 outputs = self.evaluation.run(angles.flatten(0, 1), initial, seed, drawn)
                 return contract(n, *outputs, by_probs, by_final).sum(1, keepdim=True)
 
             if self.packing is None:
-                return value(angles, memory, None, grad_probs, grad_final)
+                return value(angles, memory, self.sequence_ids, grad_probs, grad_final)
             total = torch.zeros(n, 1, dtype=torch.float64)
             for rows, ids, steps in self.packing.groups:
                 total += value(
@@ -177,6 +181,7 @@ def over_weights(
     x: Tensor,
     memory: Tensor | None,
     packing: Packing | None,
+    sequence_ids: Tensor | None,
     evaluation: Evaluation,
     estimator: Perturbation,
     generator: torch.Generator | None,
@@ -191,6 +196,7 @@ def over_weights(
         x: (B, T, input), or packed data (S, input).
         memory: (B, 2^m, 2^m) complex, or None.
         packing: of packed data, None otherwise.
+        sequence_ids: (B,) int64, what sets the sequences' shots apart; None for their numbers, and with a packing.
         evaluation: circuit and backend.
         estimator: SPSA or FDSA.
         generator: source of the seed.
@@ -216,7 +222,7 @@ def over_weights(
     draws = evaluation.is_sampled or (gradient and estimator.draws)
     seed = int(draw_seed(generator)) if draws else 0
     rng_state = torch.get_rng_state() if gradient and encoder.training and type(encoder) is not nn.Linear else None
-    encoded = EncodedRun(encoder, tuple(trainable), packing, evaluation, estimator, seed, rng_state)
+    encoded = EncodedRun(encoder, tuple(trainable), packing, sequence_ids, evaluation, estimator, seed, rng_state)
     if not gradient:
         return encoded.run(encoded.encode(x), memory)
     outputs: tuple[Tensor, Tensor | None] = _OverWeights.apply(  # type: ignore[no-untyped-call]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
@@ -126,7 +128,7 @@ class Aer:
             shots: samples per sequence; None for the number given to the constructor.
             seed: of Aer's random numbers, where there is no `seed_simulator`.
             sequence_ids: (B,) int64, 0 <= id < 2^32; None for 0, 1, ..., B - 1. A sequence's numbers start from a seed
-                of its own, made of `seed` and its id. Consecutive ids run as one job, others as several.
+                of its own, made of `seed` and its id. Ids without gaps run as one job, others as several.
 
         Returns:
             (B, T, 2^r) in the dtype of the angles, and (B, 2^m, 2^m), or None with shots.
@@ -256,13 +258,12 @@ class Aer:
         seed = seed if self._seeds is None else self._seeds.in_place_of(seed)
         seeds = [seed % 2**62 + _SEED_STEP * i for i in ids]  # below Aer's limit of 2^63
         values = [self._values(prepared, row) for row in angles]
-        for job in _consecutive(seeds):
-            n = job.stop - job.start
-            options = {"shots": shots, "seed_simulator": seeds[job.start]}
-            result = self._submit(self._simulator, [prepared.circuit] * n, values[job], **options)
-            if [r.seed_simulator for r in result.results] != seeds[job]:
+        for job in _jobs(ids):
+            options = {"shots": shots, "seed_simulator": seeds[job[0]]}
+            result = self._submit(self._simulator, [prepared.circuit] * len(job), [values[b] for b in job], **options)
+            if [r.seed_simulator for r in result.results] != [seeds[b] for b in job]:
                 raise RuntimeError("this version of Aer spreads a job's seed over its circuits in a way of its own")
-            for i, b in enumerate(range(job.start, job.stop)):
+            for i, b in enumerate(job):
                 # A key holds the registers from the last step to the first, each from its highest bit to its lowest.
                 for key, count in result.get_counts(i).items():
                     for t, bits in enumerate(reversed(key.split(" "))):
@@ -334,10 +335,16 @@ class _Seeds:
         return self._ours
 
 
-def _consecutive(seeds: list[int]) -> list[slice]:
-    """The stretches of seeds that Aer gives to the circuits of one job."""
-    ends = [i for i in range(1, len(seeds)) if seeds[i] != seeds[i - 1] + _SEED_STEP]
-    return [slice(i, j) for i, j in pairwise([0, *ends, len(seeds)])]
+def _jobs(ids: Sequence[int]) -> list[list[int]]:
+    """Rows that can be one job each, in this order: Aer gives its circuits seeds that follow each other, as ids do."""
+    earlier: Counter[int] = Counter()
+    places = []  # (how often the id has come before, id, row): an id that comes again has to wait for another job
+    for row, i in enumerate(ids):
+        places.append((earlier[i], i, row))
+        earlier[i] += 1
+    places.sort()
+    ends = [k for k in range(1, len(places)) if places[k][1] != places[k - 1][1] + 1]
+    return [[row for _, _, row in places[a:b]] for a, b in pairwise([0, *ends, len(places)])]
 
 
 def _only_reset_after_measuring(circuit: Circuit) -> bool:

@@ -61,16 +61,16 @@ class Evaluation(NamedTuple):
             angles: (B, T, A).
             memory: (B, 2^m, 2^m) complex, or None for |0...0>.
             seed: where all random numbers start.
-            sequence_ids: (B,) int64, what sets the sequences' random numbers apart; None for their rows.
+            sequence_ids: (B,) int64, what sets the sequences' random numbers apart; None for their rows. Without shots
+                the backend is not told them.
 
         Raises:
             ValueError: an id below 0 or not below 2^32.
             RuntimeError: the backend returned something of another shape or dtype.
         """
         check_id_range(sequence_ids)
-        probs, final = self.backend.run(
-            self.circuit, angles, memory, shots=self.shots, seed=seed, sequence_ids=sequence_ids
-        )
+        drawn = sequence_ids if self.is_sampled else None
+        probs, final = self.backend.run(self.circuit, angles, memory, shots=self.shots, seed=seed, sequence_ids=drawn)
         if probs.shape[:2] != angles.shape[:2] or probs.dtype != angles.dtype:
             raise RuntimeError(
                 f"backend {self.backend.name!r} returned probabilities of shape {tuple(probs.shape)} and {probs.dtype} "
@@ -168,7 +168,17 @@ class Perturbation(Estimator):
         return self.wrt == "weights"
 
     @abstractmethod
-    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int) -> Tensor:
+    def n_pairs(self, n_coordinates: int) -> int:
+        """Number of differences that a gradient by this many coordinates takes."""
+
+    def n_copies(self, n_coordinates: int) -> int:
+        """How many numbers its copies have: both ends of a pair may share one."""
+        return self.n_pairs(n_coordinates) * (1 if self.common_random_numbers else 2)
+
+    @abstractmethod
+    def estimate(
+        self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int, ids: Tensor | None = None
+    ) -> Tensor:
         """Gradient of the values at `point`, row by row.
 
         Args:
@@ -176,6 +186,7 @@ class Perturbation(Estimator):
             values: what is differentiated; a row's value depends on that row of the points only.
             bytes_per_copy: bytes that `values` takes per copy of the point.
             seed: of the directions, where they are drawn.
+            ids: (R,) int64, what sets the rows' directions apart; None for their numbers.
 
         Returns:
             (R, P) float64.
@@ -191,13 +202,16 @@ class Perturbation(Estimator):
         seed: int,
         sequence_ids: Tensor | None,
     ) -> tuple[Tensor, None]:
+        point = angles.flatten(1)
+        n_copies = self.n_copies(point.shape[1])
         if evaluation.is_sampled:
-            seed = copies_seed(seed, sequence_ids)
+            seed = copies_seed(seed, n_copies)
         gradient = self.estimate(
-            angles.flatten(1),
-            row_values(evaluation, angles.shape, memory, grad_probs, grad_memory, seed, sequence_ids),
+            point,
+            row_values(evaluation, angles.shape, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies),
             bytes_per_copy=evaluation.bytes_per_copy(len(angles), angles.shape[:2].numel(), angles.dtype),
             seed=seed,
+            ids=sequence_ids,
         )
         return gradient.to(angles.dtype).view(angles.shape), None
 
@@ -223,23 +237,23 @@ class Perturbation(Estimator):
         return plus - minus
 
 
-def copies_seed(seed: int, sequence_ids: Tensor | None) -> int:
-    """Seed of all perturbed copies of these sequences, for the seed of their forward pass.
+def copies_seed(seed: int, n_copies: int) -> int:
+    """Seed of all perturbed copies of a gradient, for the seed of the forward pass.
 
     It is not the forward pass's, for then the copies' shot noise would go together with that of the gradient they are
-    multiplied by. Nor is it that of other sequences with the same seed, whose copies have the same ids.
+    multiplied by. Nor is it that of gradients of another number of copies, of longer sequences with the same seed, say,
+    which would have the same ids.
     """
-    first = 0 if sequence_ids is None else min(sequence_ids.tolist(), default=0)
-    return (seed + (first + 1) * 0x9E3779B97F4A7C15) % 2**63
+    return (seed + (n_copies + 1) * 0x9E3779B97F4A7C15) % 2**63
 
 
-def copy_ids(copies: Sequence[int], sequence_ids: Tensor | None, stride: int, n_rows: int) -> Tensor:
-    """Sequence ids of perturbed copies: copy k of a sequence s has k * stride + s, whatever call it is part of.
+def copy_ids(copies: Sequence[int], n_copies: int, sequence_ids: Tensor | None, n_rows: int) -> Tensor:
+    """Sequence ids of perturbed copies: copy k of K of a sequence s has s * K + k, whatever else runs beside it.
 
     Args:
-        copies: numbers of the N copies.
-        sequence_ids: (B,) int64, below `stride`; None for the rows.
-        stride: distance between two copies of a sequence.
+        copies: numbers of the N copies, below K.
+        n_copies: number K of copies of the whole gradient.
+        sequence_ids: (B,) int64; None for the rows.
         n_rows: number of sequences B.
 
     Returns:
@@ -248,14 +262,14 @@ def copy_ids(copies: Sequence[int], sequence_ids: Tensor | None, stride: int, n_
     Raises:
         ValueError: ids beyond 2^32.
     """
-    n_copies = max(copies) + 1
-    if n_copies * stride > MAX_IDS:
+    ids = torch.arange(n_rows) if sequence_ids is None else sequence_ids
+    above = 1 + max(ids.tolist(), default=-1)
+    if n_copies * above > MAX_IDS:
         raise ValueError(
-            f"{n_copies:,} perturbed copies of sequences with ids below {stride:,} are more than the 2^32 sequences "
+            f"{n_copies:,} perturbed copies of sequences with ids below {above:,} are more than the 2^32 sequences "
             "that shots can be drawn for in one gradient; use a smaller batch, smaller sequence_ids or fewer samples"
         )
-    ids = torch.arange(n_rows) if sequence_ids is None else sequence_ids
-    return (stride * torch.tensor(copies)[:, None] + ids).flatten()
+    return (ids * n_copies + torch.tensor(copies)[:, None]).flatten()
 
 
 def copies_at_once(memory_limit: int, bytes_per_copy: int) -> int:
@@ -271,6 +285,7 @@ def row_values(
     grad_memory: Tensor | None,
     seed: int,
     sequence_ids: Tensor | None,
+    n_copies: int,
 ) -> Values:
     """The outputs' product with their gradients, per sequence, as a function of flattened angles.
 
@@ -282,17 +297,17 @@ def row_values(
         grad_memory: (B, 2^m, 2^m) complex or None.
         seed: of all copies.
         sequence_ids: the forward pass's, (B,) int64; None for the rows.
+        n_copies: of the whole gradient.
 
     Returns:
         Points (N, B, T*A) and the numbers of the copies to values (N, B).
     """
     n_rows, n_steps, n_angles = shape
-    stride = n_rows if sequence_ids is None else max(sequence_ids.tolist(), default=0) + 1
 
     def values(points: Tensor, copies: Sequence[int]) -> Tensor:
         n = points.shape[0]
         initial = None if memory is None else memory.repeat(n, 1, 1)
-        drawn = copy_ids(copies, sequence_ids, stride, n_rows) if evaluation.is_sampled else None
+        drawn = copy_ids(copies, n_copies, sequence_ids, n_rows) if evaluation.is_sampled else None
         outputs = evaluation.run(points.reshape(n * n_rows, n_steps, n_angles), initial, seed, drawn)
         return contract(n, *outputs, grad_probs, grad_memory)
 

@@ -40,7 +40,12 @@ class FDSA(Perturbation):
 
     method: ClassVar[str] = "fdsa"
 
-    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int) -> Tensor:
+    def n_pairs(self, n_coordinates: int) -> int:
+        return n_coordinates
+
+    def estimate(
+        self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int, ids: Tensor | None = None
+    ) -> Tensor:
         n_rows, n_coordinates = point.shape
         gradient = torch.empty(n_rows, n_coordinates, dtype=torch.float64)
         at_once = self._pairs_at_once(bytes_per_copy)

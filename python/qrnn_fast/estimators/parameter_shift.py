@@ -51,15 +51,18 @@ class ParameterShift(Estimator):
         occurrences = offsets + scales * angles[..., unshared.slots]  # (B, T, J)
         n_rows, n_steps, n_occurrences = occurrences.shape
         n_shifts = len(unshared.shifts)
+        n_copies = n_steps * n_shifts
         evaluation = Evaluation(unshared.circuit, evaluation.backend, evaluation.shots)
         if evaluation.is_sampled:
-            seed = copies_seed(seed, sequence_ids)
-        values = row_values(evaluation, occurrences.shape, memory, grad_probs, grad_memory, seed, sequence_ids)
+            seed = copies_seed(seed, n_copies)
+        values = row_values(
+            evaluation, occurrences.shape, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies
+        )
         point = occurrences.flatten(1)
         gradient = torch.zeros(point.shape, dtype=torch.float64)
         at_once = copies_at_once(self.memory_limit, evaluation.bytes_per_copy(n_rows, n_rows * n_steps, angles.dtype))
-        for start in range(0, n_steps * n_shifts, at_once):
-            copies = range(start, min(n_steps * n_shifts, start + at_once))
+        for start in range(0, n_copies, at_once):
+            copies = range(start, min(n_copies, start + at_once))
             copy = torch.arange(copies.start, copies.stop)
             step, shift = copy // n_shifts, copy % n_shifts
             coordinate = step * n_occurrences + unshared.shifted[shift]

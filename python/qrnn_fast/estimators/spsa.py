@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from qrnn_fast.estimators.base import MEMORY_LIMIT, Perturbation, Values, Wrt
@@ -17,7 +19,7 @@ class SPSA(Perturbation):
 
     The gradient's estimate is the mean over `samples` directions D of [y(x + c D) - y(x - c D)] / (2 c D), the
     elements of D being +1 or -1 with equal odds (Spall, IEEE Trans. Autom. Control 37, 332, 1992, eq. 2.2). Directions
-    are drawn afresh for every forward pass and every sample.
+    are drawn afresh for every forward pass and every sample; over angles, for every sequence, too.
 
     Args:
         c: size of the perturbation; radians where `wrt` is "angles", the weights' units where it is "weights".
@@ -44,15 +46,47 @@ class SPSA(Perturbation):
     method: ClassVar[str] = "spsa"
     draws: ClassVar[bool] = True
 
-    def estimate(self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
+    def n_pairs(self, n_coordinates: int) -> int:
+        return self.samples
+
+    def estimate(
+        self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int, ids: Tensor | None = None
+    ) -> Tensor:
+        ids = torch.arange(len(point)) if ids is None else ids
         total = torch.zeros(point.shape, dtype=torch.float64)
         at_once = self._pairs_at_once(bytes_per_copy)
         for start in range(0, self.samples, at_once):
-            n = min(at_once, self.samples - start)
-            # One stream for all chunks, so that directions do not depend on their size.
-            coins = torch.randint(0, 2, (n, *point.shape), generator=generator, dtype=point.dtype)
+            samples = range(start, min(self.samples, start + at_once))
+            coins = _coins(seed, ids, samples, point.shape[1]).to(point.dtype)
             offsets = coins.mul_(2 * self.c).sub_(self.c)  # c D
             differences = self._differences(point, offsets, values, start)
             total += (differences.unsqueeze(2) * offsets).sum(0)
         return total.mul_(1 / (2 * self.c**2 * self.samples))  # 1 / D is D
+
+
+_WEYL = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _coins(seed: int, ids: Tensor, samples: range, n_coordinates: int) -> Tensor:
+    """Fair coins (N, R, P) uint8 for these N samples of R rows: a row's follow from the seed and its id alone.
+
+    Each sample of each row is a stream of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, fig. 16), 64 coins a number.
+
+    Args:
+        seed: shared by all rows.
+        ids: (R,) int64.
+        samples: numbers of the N samples.
+        n_coordinates: number P of coordinates.
+    """
+    rows = _mix(_mix(np.array([seed], np.uint64)) + ids.numpy().astype(np.uint64))
+    streams = _mix(rows + np.array(samples, np.uint64)[:, None])
+    counter = np.arange(1, n_coordinates // 64 + 2, dtype=np.uint64)
+    words = _mix(streams[..., None] + counter * _WEYL).astype("<u8")
+    return torch.from_numpy(np.unpackbits(words.view(np.uint8), axis=-1, count=n_coordinates))
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finalizer: a bijection after which neighbours have nothing in common."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
