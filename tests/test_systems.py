@@ -190,7 +190,7 @@ def test_validation_rows_do_not_touch_training(tmp_path: Path) -> None:
     record[140:] *= 100.0
     after = make_task(dataclasses.replace(settings, data=save(tmp_path, record)))
     assert torch.equal(before.observed[:140], after.observed[:140])
-    assert torch.equal(before.others[:140], after.others[:140])
+    assert torch.equal(before.predicted[:140], after.predicted[:140])
     for baseline in BASELINES.values():
         np.testing.assert_array_equal(baseline.fit(before), baseline.fit(after))
 
@@ -226,7 +226,7 @@ def test_polynomials_recover_a_polynomial(tmp_path: Path) -> None:
 
 def test_the_mean_is_measured_on_the_windows_targets(tmp_path: Path) -> None:
     task = make_task(Settings(data=save(tmp_path, small_record()), steps=6, washout=2, stride=3, long_washout=5))
-    mean = task.others[1:140].mean(dim=0)
+    mean = task.predicted[1:140].mean(dim=0)
     errors = BASELINES["training mean"].errors(task, protocols(task))
     for name, windows in (("train", task.train), ("windowed", task.windowed), ("long run", task.long_run)):
         targets = task.targets(windows.rows())[:, windows.washout :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -17,7 +18,7 @@ from qrnn_fast.experiments.errors import Errors
 
 @dataclass(frozen=True)
 class Polynomial:
-    """Least squares on all monomials, up to a degree, of the observed column at the last rows.
+    """Least squares on all monomials, up to a degree, of the observed columns at the last rows.
 
     Attributes:
         lags: number of rows read: t, t-1, ..., t-lags+1.
@@ -27,10 +28,18 @@ class Polynomial:
     lags: int
     degree: int
 
+    def n_monomials(self, n_observed: int) -> int:
+        """Number of monomials, the constant included, of so many observed columns."""
+        return math.comb(self.lags * n_observed + self.degree, self.degree)
+
     def features(self, observed: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The monomials at every row from ``lags - 1`` on: (rows - lags + 1, number of monomials)."""
+        """The monomials of observed columns (rows, d) at every row from ``lags - 1`` on.
+
+        Returns:
+            Array (rows - lags + 1, number of monomials).
+        """
         n = len(observed) - self.lags + 1
-        past = [observed[self.lags - 1 - lag :][:n] for lag in range(self.lags)]
+        past = [column for lag in range(self.lags) for column in observed[self.lags - 1 - lag :][:n].T]
         monomials = [
             reduce(np.multiply, factors, np.ones(n))
             for degree in range(self.degree + 1)
@@ -47,7 +56,7 @@ class Polynomial:
         if task.n_train <= self.lags:
             raise ValueError(f"a baseline of {self.lags} lags takes {self.lags + 1} training rows, got {task.n_train}")
         # The last training row is a target only.
-        inputs, targets = task.observed[: task.n_train - 1].numpy(), task.others[self.lags : task.n_train].numpy()
+        inputs, targets = task.observed[: task.n_train - 1].numpy(), task.predicted[self.lags : task.n_train].numpy()
         weights: NDArray[np.float64] = np.linalg.lstsq(self.features(inputs), targets, rcond=None)[0]
         return weights
 
@@ -62,11 +71,11 @@ class Polynomial:
         for name, windows in protocols.items():
             rows = windows.scored_rows
             rows = rows[rows >= self.lags - 1]
-            result[name] = Errors.of(predicted[rows - (self.lags - 1)], task.others[rows + 1])
+            result[name] = Errors.of(predicted[rows - (self.lags - 1)], task.predicted[rows + 1])
         return result
 
 
-CUBIC = "cubic in X(t)"
+CUBIC = "cubic, no memory"
 QUADRATIC_3 = "quadratic in 3 lags"
 BASELINES = {
     "training mean": Polynomial(lags=1, degree=0),
@@ -75,3 +84,18 @@ BASELINES = {
     QUADRATIC_3: Polynomial(lags=3, degree=2),
     "quadratic in 20 lags": Polynomial(lags=20, degree=2),
 }
+
+
+def fits(baseline: Polynomial, task: Task) -> bool:
+    """Whether a baseline has at most a third as many monomials as there are training rows."""
+    return 3 * baseline.n_monomials(len(task.observe)) <= task.n_train
+
+
+def left_out(task: Task) -> list[str]:
+    """A sentence on each baseline that does not fit a task."""
+    return [
+        f"{name}: left out, its {baseline.n_monomials(len(task.observe)):,} monomials are more than a third of the "
+        f"{task.n_train:,} training rows"
+        for name, baseline in BASELINES.items()
+        if not fits(baseline, task)
+    ]

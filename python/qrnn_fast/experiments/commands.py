@@ -282,7 +282,7 @@ def info(
     console.print(f"\n{circuit.plan()}\n", highlight=False)
     for gradient in GRADIENTS:
         settings = dataclasses.replace(settings, gradient=gradient)
-        count = evaluations_per_sequence(settings, circuit)
+        count = evaluations_per_sequence(settings, circuit, settings.context)
         console.print(
             f"{gradient:16} {count:6} circuit evaluations per sequence and update "
             f"(T = {settings.steps}, context {settings.context}, {settings.samples} samples)",

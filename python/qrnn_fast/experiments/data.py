@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qrnn_fast.experiments.settings import DTYPES, Settings
-from qrnn_fast.systems import Lorenz, Scaling, load_record, split_row, window_starts
+from qrnn_fast.systems import Scaling, System, column_numbers, find_system, load_record, split_row, window_starts
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,11 @@ class Task:
     """A record ready for training.
 
     Attributes:
-        columns: names of the columns: the observed one, then the predicted ones.
-        observed: column 0, scaled, (rows,), float64 whatever the run's precision, for the baselines' sake.
-        others: the other columns, scaled, (rows, k), float64.
+        columns: names of all columns of the record.
+        observe: the numbers of the d observed columns.
+        predict: the numbers of the k predicted columns; some may be observed, too.
+        observed: the observed columns, scaled, (rows, d), float64 in every run, for the baselines' sake.
+        predicted: the predicted columns, scaled, (rows, k), float64.
         dtype: the run's precision.
         context: rows read by a step.
         train: training windows.
@@ -55,8 +57,10 @@ class Task:
     """
 
     columns: tuple[str, ...]
+    observe: tuple[int, ...]
+    predict: tuple[int, ...]
     observed: Tensor
-    others: Tensor
+    predicted: Tensor
     dtype: torch.dtype
     context: int
     train: Windows
@@ -65,17 +69,27 @@ class Task:
     n_train: int
 
     @property
+    def n_inputs(self) -> int:
+        """Numbers that a step reads: context x d."""
+        return self.context * len(self.observe)
+
+    @property
     def n_targets(self) -> int:
         """Number k of predicted columns."""
-        return self.others.shape[1]
+        return len(self.predict)
+
+    @property
+    def predicted_names(self) -> tuple[str, ...]:
+        """Names of the predicted columns."""
+        return tuple(self.columns[column] for column in self.predict)
 
     def inputs(self, rows: Tensor) -> Tensor:
-        """What the steps at `rows` (W, T) read: (W, T, context), newest row first."""
-        return self.observed[rows[..., None] - torch.arange(self.context)].to(self.dtype)
+        """What the steps at `rows` (W, T) read: (W, T, context x d), newest row first, a row's columns side by side."""
+        return self.observed[rows[..., None] - torch.arange(self.context)].flatten(-2).to(self.dtype)
 
     def targets(self, rows: Tensor) -> Tensor:
         """What the steps at `rows` (W, T) predict: (W, T, k), one row ahead."""
-        return self.others[rows + 1].to(self.dtype)
+        return self.predicted[rows + 1].to(self.dtype)
 
 
 def streams(task: Task, n_streams: int, offset: int) -> Tensor:
@@ -105,22 +119,25 @@ def streams(task: Task, n_streams: int, offset: int) -> Tensor:
 
 
 @lru_cache(maxsize=1)  # a comparison makes many tasks from one record, which takes seconds to integrate
-def _lorenz_record(lorenz: Lorenz) -> NDArray[np.float64]:
-    return lorenz.record()
+def _record(system: System, rows: int) -> NDArray[np.float64]:
+    return system.record(rows)
 
 
 def make_task(settings: Settings) -> Task:
-    """The task of a run: the Lorenz record or the file named by ``settings.data``.
+    """The task of a run: the record of ``settings.system`` or the file named by ``settings.data``.
 
     Raises:
-        ValueError: a file that cannot be used, or too few rows.
+        ValueError: a file that cannot be used, columns that are not there, or too few rows.
     """
     if settings.data is None:
-        record = _lorenz_record(Lorenz(rows=settings.rows))
-        columns: tuple[str, ...] = Lorenz.columns
+        system = find_system(settings.system)
+        columns = system.columns
+        observe, predict = _chosen(settings, len(columns), system.observe, system.predict)
+        record = _record(system, settings.rows or system.rows)
     else:
         record = load_record(settings.data)
         columns = tuple(f"column {i}" for i in range(record.shape[1]))
+        observe, predict = _chosen(settings, len(columns), "0", None)
     rows = len(record)
     n_train = split_row(rows)
     cut = {"context": settings.context, "steps": settings.steps, "stride": settings.stride}
@@ -136,8 +153,10 @@ def make_task(settings: Settings) -> Task:
     scaled = torch.from_numpy(Scaling.fit(record[:n_train]).apply(record))
     return Task(
         columns=columns,
-        observed=scaled[:, 0].contiguous(),
-        others=scaled[:, 1:].contiguous(),
+        observe=observe,
+        predict=predict,
+        observed=scaled[:, observe].contiguous(),
+        predicted=scaled[:, predict].contiguous(),
         dtype=DTYPES[settings.dtype],
         context=settings.context,
         train=Windows(torch.from_numpy(train), settings.steps, settings.washout),
@@ -145,3 +164,17 @@ def make_task(settings: Settings) -> Task:
         long_run=Windows(torch.tensor([long_start]), long_steps, settings.long_washout),
         n_train=n_train,
     )
+
+
+def _chosen(
+    settings: Settings, n_columns: int, observe: str, predict: str | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The observed and the predicted columns, by the settings and, where they say nothing, the defaults given."""
+    observed = column_numbers("observe", observe if settings.observe is None else settings.observe, n_columns)
+    text = predict if settings.predict is None else settings.predict
+    if text is not None:
+        return observed, column_numbers("predict", text, n_columns)
+    others = tuple(column for column in range(n_columns) if column not in observed)
+    if not others:
+        raise ValueError("predict must be given where all columns are observed; ':' predicts them all")
+    return observed, others

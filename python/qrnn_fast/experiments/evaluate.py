@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from qrnn_fast.experiments.baselines import BASELINES
+from qrnn_fast.experiments.baselines import BASELINES, fits
 from qrnn_fast.experiments.data import Task, Windows
 from qrnn_fast.experiments.errors import Errors
 
@@ -45,7 +45,7 @@ def predict(model: nn.Module, task: Task, windows: Windows) -> Tensor:
 
 
 def model_errors(model: nn.Module, task: Task, sets: dict[str, Windows]) -> dict[str, Errors]:
-    """The errors of a model, which maps (W, T, context) to (W, T, k), on each of the sets."""
+    """The errors of a model, which maps (W, T, n_inputs) to (W, T, k), on each of the sets."""
     errors, predictions = {}, {}
     for name, w in sets.items():
         windows = id(w.starts), w.steps
@@ -56,5 +56,5 @@ def model_errors(model: nn.Module, task: Task, sets: dict[str, Windows]) -> dict
 
 
 def baseline_errors(task: Task, sets: dict[str, Windows]) -> dict[str, dict[str, Errors]]:
-    """The errors of every baseline, fitted here, on each of the sets."""
-    return {name: baseline.errors(task, sets) for name, baseline in BASELINES.items()}
+    """The errors of every baseline that fits the task, fitted here, on each of the sets."""
+    return {name: baseline.errors(task, sets) for name, baseline in BASELINES.items() if fits(baseline, task)}

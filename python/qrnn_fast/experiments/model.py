@@ -28,10 +28,10 @@ class Way(NamedTuple):
 
 
 class Forecaster(nn.Module):
-    """A QRNN with a linear head: (B, T, context) to (B, T, n_targets).
+    """A QRNN with a linear head: (B, T, n_inputs) to (B, T, n_targets).
 
     Args:
-        layer: maps (B, T, context) to (B, T, features) and a memory.
+        layer: maps (B, T, n_inputs) to (B, T, features) and a memory.
         features: size of the layer's output.
         n_targets: number of predicted columns.
         measured_by: of a QRNN that is trained in one way and measured in another: the second one, by which it runs
@@ -51,14 +51,14 @@ class Forecaster(nn.Module):
         nn.init.constant_(self.head.bias, 0.5)
 
     def outputs(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The layer's outputs (B, T, features) for inputs (B, T, context) and a memory, and the memory behind them."""
+        """The layer's outputs (B, T, features) for inputs (B, T, n_inputs) and a memory, and the memory behind them."""
         if isinstance(self.layer, QRNN) and self.trained_by is not None and self.measured_by is not None:
             self.layer.backend, self.layer.shots = self.trained_by if torch.is_grad_enabled() else self.measured_by
         outputs: tuple[Tensor, Tensor | None] = self.layer(x, hx)
         return outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predictions (B, T, n_targets) for inputs (B, T, context), begun from |0...0>."""
+        """Predictions (B, T, n_targets) for inputs (B, T, n_inputs), begun from |0...0>."""
         return self.head(self.outputs(x)[0])  # type: ignore[no-any-return]
 
 
@@ -100,12 +100,13 @@ def make_backend(
 
 
 def make_model(
-    settings: Settings, n_targets: int, seed: int, directions: torch.Generator, backend: str | Backend
+    settings: Settings, n_inputs: int, n_targets: int, seed: int, directions: torch.Generator, backend: str | Backend
 ) -> Forecaster:
     """The network of a run, with the initial weights decided by `seed`.
 
     Args:
         settings: the run's settings.
+        n_inputs: numbers that a step reads.
         n_targets: number of predicted columns.
         seed: decides the initial weights; PyTorch's own random state is left as it was.
         directions: what the estimator and the shots draw from.
@@ -125,7 +126,7 @@ def make_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layer = QRNN(
-            settings.context,
+            n_inputs,
             circuit,
             batch_first=True,
             gradient=gradient,
@@ -139,20 +140,25 @@ def make_model(
         return Forecaster(layer, 2 ** len(circuit.readout), n_targets, measured_by)
 
 
-def evaluations_per_sequence(settings: Settings, circuit: Circuit) -> int:
+def evaluations_per_sequence(settings: Settings, circuit: Circuit, n_inputs: int) -> int:
     """Circuit evaluations, each of all T steps, that one update spends on one sequence.
 
     On a quantum computer this is what costs. The forward pass is one evaluation. On top of it come 2 m for SPSA with m
     samples, 2 P for FDSA over the P weights of the encoder, and for parameter-shift one for each term of the shift
     rule of each gate occurrence, T times as many as there are in one step. The exact adjoint adds none, but works in
     simulation alone. Where the layer stays as drawn there are no updates.
+
+    Args:
+        settings: the run's settings.
+        circuit: of one step.
+        n_inputs: numbers that a step reads.
     """
     if settings.gradient == UNTRAINED:
         return 0
     if settings.gradient == "spsa":
         return 1 + 2 * settings.samples
     if settings.gradient == "fdsa":
-        return 1 + 2 * circuit.n_angles * (settings.context + 1)
+        return 1 + 2 * circuit.n_angles * (n_inputs + 1)
     if settings.gradient == "parameter-shift":
         ops = {op.name: op for op in _core.op_table()}
         terms = sum(

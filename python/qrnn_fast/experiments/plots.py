@@ -36,7 +36,7 @@ def training_curves(outcomes: Sequence[Outcome], path: Path) -> None:
 
 def predictions(outcomes: Sequence[Outcome], path: Path) -> None:
     """Predicted against true values: scatter over the validation windows, and the beginning of the long run."""
-    columns = outcomes[0].first.trainer.task.columns[1:]
+    columns = outcomes[0].first.trainer.task.predicted_names
     figure = Figure(figsize=(5.5 * len(columns) * 2, 4.0 * len(outcomes)), layout="constrained")
     axes = figure.subplots(len(outcomes), 2 * len(columns), squeeze=False)
     for outcome, row in zip(outcomes, axes, strict=True):

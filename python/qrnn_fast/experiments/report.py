@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qrnn_fast.experiments import plots, runs
+from qrnn_fast.experiments.baselines import left_out
 from qrnn_fast.experiments.data import Task
 from qrnn_fast.experiments.errors import Errors
 from qrnn_fast.experiments.outcomes import Check, Outcome
@@ -17,13 +18,15 @@ from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.table import TextTable
 
 _LOGGED = ("update", "epoch", "loss", "seconds", "evaluations", "lr")
+_COLUMNS_SHOWN = 4  # of a table's cell; of more columns, the worst one
 
 
 def errors_table(results: dict[str, dict[str, Errors]], task: Task) -> TextTable:
     """Errors of a network and of the baselines: one row for each model, one column for each protocol."""
-    names = ", ".join(task.columns[1:])
+    names = task.predicted_names
+    shown = ", ".join(names) if len(names) <= _COLUMNS_SHOWN else f"worst of {len(names)} columns"
     protocols = list(next(iter(results.values())))
-    table = TextTable(f"RMSE of the scaled columns, mean ({names})", ["model", *protocols])
+    table = TextTable(f"RMSE of the scaled columns, mean ({shown})", ["model", *protocols], notes=left_out(task))
     table.sections.append([[model, *(_detailed(e[p]) for p in protocols)] for model, e in results.items()])
     return table
 
@@ -116,7 +119,8 @@ def _sampling(settings: Settings) -> str:
 
 
 def _detailed(errors: Errors) -> str:
-    return f"{errors.mean:.4f} ({', '.join(f'{e:.4f}' for e in errors.columns)})"
+    shown = errors.columns if len(errors.columns) <= _COLUMNS_SHOWN else [max(errors.columns)]
+    return f"{errors.mean:.4f} ({', '.join(f'{e:.4f}' for e in shown)})"
 
 
 def write_report(out: Path, outcomes: Sequence[Outcome], checks: Sequence[Check]) -> None:

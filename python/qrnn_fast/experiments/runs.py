@@ -129,7 +129,7 @@ def finish(trainer: Trainer) -> dict[str, dict[str, Errors]]:
     """
     results = measure(trainer.model, trainer.task)
     table = {model: {p: e.as_json() for p, e in errors.items()} for model, errors in results.items()}
-    write_json(trainer.folder / RESULTS, {"columns": trainer.task.columns[1:], "rmse": table})
+    write_json(trainer.folder / RESULTS, {"columns": trainer.task.predicted_names, "rmse": table})
     return results
 
 

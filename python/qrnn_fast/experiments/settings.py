@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 
-from qrnn_fast.experiments.noise import GRAMMAR, parse
+from qrnn_fast.experiments.noise import GRAMMAR as NOISE_GRAMMAR
+from qrnn_fast.experiments.noise import parse
+from qrnn_fast.systems import SYSTEMS, find_system
+from qrnn_fast.systems.columns import GRAMMAR, parse_columns
 
 CELLS = ("crx_chain", "rx_rz_chain", "reuploading")
 BACKENDS = "auto, native, aer, runtime:NAME (a processor of IBM's, with the saved account) or fake:NAME (its snapshot)"
@@ -33,9 +36,16 @@ class Settings:
     """
 
     data: str | None = _setting(
-        None, "A .npy file (rows, columns): column 0 is observed, the others are predicted. Without it: Lorenz-63."
+        None, "A .npy file (rows, columns), in place of a system; column 0 is observed where observe says nothing."
     )
-    rows: int = _setting(9900, "Rows of the Lorenz record; the first 70 % train.")
+    system: str = _setting("lorenz", f"The system whose record is made: {', '.join(SYSTEMS)}.")
+    rows: int | None = _setting(None, "Rows of a system's record; the first 70 % train. Without it: the system's own.")
+    observe: str | None = _setting(None, f"The columns that are read: {GRAMMAR}. Without it: the system's own.")
+    predict: str | None = _setting(
+        None,
+        "The columns that are predicted, in the same way; some may be observed, too. Without it: the system's own, of "
+        "most systems and of a file all that are not observed.",
+    )
     cell: str = _setting("crx_chain", f"The circuit of one step: {', '.join(CELLS)}.")
     qubits: int = _setting(8, "Number of qubits.")
     repeats: int = _setting(1, "Repeats of the gates within a step.")
@@ -66,7 +76,7 @@ class Settings:
         "native",
         "Where errors are measured: native, or backend, which on a processor runs all windows and the long run, too.",
     )
-    noise: str | None = _setting(None, f"Noise of the circuit: {GRAMMAR}. Without it: none.")
+    noise: str | None = _setting(None, f"Noise of the circuit: {NOISE_GRAMMAR}. Without it: none.")
     epochs: int = _setting(10, "Passes over the training windows.")
     updates: int | None = _setting(None, "Stop after this many updates, within an epoch if need be.")
     batch_size: int = _setting(32, "Windows of one update.")
@@ -93,9 +103,14 @@ class Settings:
         ):
             if getattr(self, name) not in accepted:
                 raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {getattr(self, name)!r}")
-        for name in ("rows", "qubits", "repeats", "context", "steps", "stride", "samples", "epochs", "batch_size"):
+        if self.data is None:
+            find_system(self.system)
+        for name in ("observe", "predict"):
+            if getattr(self, name) is not None:
+                parse_columns(name, getattr(self, name))
+        for name in ("qubits", "repeats", "context", "steps", "stride", "samples", "epochs", "batch_size"):
             self._at_least(name, 1)
-        for name in ("shots", "updates", "threads", "checkpoint_every"):
+        for name in ("rows", "shots", "updates", "threads", "checkpoint_every"):
             if getattr(self, name) is not None:
                 self._at_least(name, 1)
         for name in ("washout", "long_washout", "validate_every", "seed"):

@@ -86,9 +86,9 @@ class Trainer:
         self.order_generator = torch.Generator().manual_seed(int(order_seed))
         self.directions = torch.Generator().manual_seed(int(direction_seed))
         self.processor = backend if isinstance(backend, Runtime) else None
-        self.model = make_model(settings, task.n_targets, int(init_seed), self.directions, backend)
+        self.model = make_model(settings, task.n_inputs, task.n_targets, int(init_seed), self.directions, backend)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)
-        self.evaluations_per_sequence = evaluations_per_sequence(settings, make_circuit(settings))
+        self.evaluations_per_sequence = evaluations_per_sequence(settings, make_circuit(settings), task.n_inputs)
         self.update = 0
         self.evaluations = 0
         self.order = torch.empty(0, dtype=torch.int64)  # the epoch's windows, by the row of step 0
@@ -253,7 +253,7 @@ class Trainer:
 def _digest(task: Task) -> str:
     """Tells whether two tasks hold the same data."""
     digest = hashlib.sha256()
-    for tensor in (task.observed, task.others, task.train.starts, task.windowed.starts, task.long_run.starts):
+    for tensor in (task.observed, task.predicted, task.train.starts, task.windowed.starts, task.long_run.starts):
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 

@@ -22,10 +22,19 @@ class ETDRK4:
         linear: L for every mode, real, any shape.
         nonlinear: N of a spectrum of that shape.
         dt: time step.
+        of_real_field: takes out of a spectrum what is not of a real field; None where its form leaves no room for such
+            a part. The nonlinear term does not see that part, so that rounding would grow with L without bound.
     """
 
-    def __init__(self, linear: NDArray[np.float64], nonlinear: Callable[[Spectrum], Spectrum], dt: float) -> None:
+    def __init__(
+        self,
+        linear: NDArray[np.float64],
+        nonlinear: Callable[[Spectrum], Spectrum],
+        dt: float,
+        of_real_field: Callable[[Spectrum], Spectrum] | None = None,
+    ) -> None:
         self._nonlinear = nonlinear
+        self._of_real_field = of_real_field
         z = dt * linear
         self._whole, self._half = np.exp(z), np.exp(z / 2)
         circle = np.exp(1j * np.pi * (np.arange(_CONTOUR_POINTS) + 0.5) / _CONTOUR_POINTS)
@@ -50,4 +59,6 @@ class ETDRK4:
         at_b = self._nonlinear(b)
         c = self._half * a + self._middle * (2 * at_b - at_start)
         at_end = self._nonlinear(c)
-        return self._whole * v + self._first * at_start + 2 * self._inner * (at_a + at_b) + self._last * at_end
+        out: Spectrum = self._whole * v
+        out += self._first * at_start + 2 * self._inner * (at_a + at_b) + self._last * at_end
+        return out if self._of_real_field is None else self._of_real_field(out)

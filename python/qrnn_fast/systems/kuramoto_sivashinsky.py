@@ -135,6 +135,12 @@ class KuramotoSivashinsky2D(_Periodic):
     burn_in: float = 200.0
     seed: int = 0
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of a record whose fields are flattened: h at every grid point, x first."""
+        places = [f"{self.length * i / self.points:g}" for i in range(self.points)]
+        return tuple(f"h({x}, {y})" for x in places for y in places)
+
     def initial(self) -> NDArray[np.float64]:
         """The field before the burn-in, (points, points), index order (x, y)."""
         rng = np.random.default_rng(self.seed)
@@ -160,7 +166,14 @@ class KuramotoSivashinsky2D(_Periodic):
             out[0, 0] = 0
             return out
 
-        return ETDRK4(square - square**2, nonlinear, self.dt / self.steps_per_row)
+        mirrored = -np.arange(n) % n
+
+        def of_real_field(v: Spectrum) -> Spectrum:
+            edges = v[:, [0, -1]]  # the only modes whose conjugates are in the spectrum, too
+            v[:, [0, -1]] = (edges + edges[mirrored].conj()) / 2
+            return v
+
+        return ETDRK4(square - square**2, nonlinear, self.dt / self.steps_per_row, of_real_field)
 
     def record(self) -> NDArray[np.float64]:
         """Integrate the equation.

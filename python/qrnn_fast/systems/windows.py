@@ -1,8 +1,8 @@
 """Records as files, their split into training and validation, their scaling and their windows.
 
-Row t of a record holds the state at time t. The model observes column 0 and predicts all other columns one row
-ahead, so a step "at row t" reads the observed column at the rows t, t-1, ..., t-context+1 (newest first) and is
-compared with the other columns at row t+1. A window may use rows of its own part of the record only.
+Row t of a record holds the state at time t. The model observes some columns and predicts some, one row ahead, so a
+step "at row t" reads the observed columns at the rows t, t-1, ..., t-context+1 (newest first) and is compared with
+the predicted columns at row t+1. A window may use rows of its own part of the record only.
 """
 
 from __future__ import annotations

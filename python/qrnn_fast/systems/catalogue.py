@@ -1,0 +1,106 @@
+"""The systems by name, as tasks: one place for what each one's record is by default and what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qrnn_fast.systems.kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinsky2D
+from qrnn_fast.systems.lorenz import Lorenz
+
+
+@dataclass(frozen=True)
+class System:
+    """A system to learn from.
+
+    Attributes:
+        name: what `find_system` knows it by.
+        title: its name in print.
+        columns: names of the record's columns.
+        rows: rows of the record where no number is given.
+        observe: the columns that are observed where none are given, as text of `columns.GRAMMAR`.
+        predict: the columns that are predicted where none are given; None for all that are not observed.
+        dt: time between two rows.
+        lyapunov: largest Lyapunov exponent, in units of one over the system's time.
+        record: the record of so many rows, (rows, columns), float64.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: int
+    observe: str
+    predict: str | None
+    dt: float
+    lyapunov: float
+    record: Callable[[int], NDArray[np.float64]]
+
+
+def _grid(points: int, every: int, first: int) -> str:
+    """The columns of every so many points in both directions of a square whose rows lie one behind the other."""
+    return ",".join(f"{points * x + first}:{points * (x + 1)}:{every}" for x in range(first, points, every))
+
+
+_LORENZ = Lorenz()
+_LINE = KuramotoSivashinsky()
+_SQUARE = KuramotoSivashinsky2D()
+
+
+def _square_record(rows: int) -> NDArray[np.float64]:
+    return KuramotoSivashinsky2D(rows=rows).record().reshape(rows, -1)
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System(
+            name="lorenz",
+            title="Lorenz-63",
+            columns=_LORENZ.columns,
+            rows=_LORENZ.rows,
+            observe="0",
+            predict="1,2",
+            dt=_LORENZ.dt,
+            lyapunov=0.9056,  # J. C. Sprott, Chaos and Time-Series Analysis, Oxford 2003, appendix A.5.1
+            record=lambda rows: Lorenz(rows=rows).record(),
+        ),
+        System(
+            name="kuramoto-sivashinsky",
+            title=f"Kuramoto-Sivashinsky, L = {_LINE.length:g}",
+            columns=_LINE.columns,
+            rows=_LINE.rows,
+            observe=f"0:{_LINE.points}:8",
+            predict=None,
+            dt=_LINE.dt,
+            # Cvitanovic, Davidchack and Siminos, SIAM J. Appl. Dyn. Syst. 9, 1 (2010); this solver's own over 40,000
+            # time units: 0.0481 +- 0.0010. Edson et al. (2019) have 0.043.
+            lyapunov=0.048,
+            record=lambda rows: KuramotoSivashinsky(rows=rows).record(),
+        ),
+        System(
+            name="kuramoto-sivashinsky-2d",
+            title=f"Kuramoto-Sivashinsky on a square, L = {_SQUARE.length:g}",
+            columns=_SQUARE.columns,
+            rows=_SQUARE.rows,
+            observe=_grid(_SQUARE.points, 8, 0),
+            predict=_grid(_SQUARE.points, 8, 4),  # half-way between those
+            dt=_SQUARE.dt,
+            lyapunov=0.174,  # measured with this solver over 2,000 time units: +- 0.007
+            record=_square_record,
+        ),
+    )
+}
+
+
+def find_system(name: str) -> System:
+    """The system of a name.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in SYSTEMS:
+        raise ValueError(f"system must be one of {', '.join(SYSTEMS)}; got {name!r}")
+    return SYSTEMS[name]
