@@ -120,7 +120,8 @@ def test_info_tells_versions_and_costs() -> None:
         assert gradient in told.output
     assert "55 angles" in told.output
     assert "2481 circuit evaluations" in told.output  # 1 + 20 (48 x 2 + 7 x 4)
-    assert call("info", "--cell", "lstm").exit_code == 2
+    assert call("info", "--cell", "rnn").exit_code == 2
+    assert "GRU(1, 5" in call("info", "--cell", "gru").output
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:

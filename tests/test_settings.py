@@ -14,12 +14,13 @@ from qrnn_fast.experiments.settings import Settings
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"cell": "lstm"},
+        {"cell": "rnn"},
         {"gradient": "guess"},
         {"schedule": "cosine"},
         {"dtype": "float16"},
         {"rows": 0},
         {"qubits": 0},
+        {"qubits": 7},
         {"repeats": 0},
         {"context": 0},
         {"steps": 0},

@@ -11,20 +11,24 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+import torch
 import typer
 from rich.console import Console
 
 from qrnn_fast.experiments import demo as demonstration
 from qrnn_fast.experiments import runs
-from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit
+from qrnn_fast.experiments.layers import CELLS
+from qrnn_fast.experiments.model import evaluations_per_sequence, make_model
 from qrnn_fast.experiments.noise import GRAMMAR
 from qrnn_fast.experiments.progress import TrainingProgress, make_console
 from qrnn_fast.experiments.report import errors_table
-from qrnn_fast.experiments.settings import CELLS, GRADIENTS, Settings
+from qrnn_fast.experiments.settings import GRADIENTS, Settings
 from qrnn_fast.experiments.study import executor, report, study
 from qrnn_fast.experiments.study.members import DECIDED, MEMBERS
 from qrnn_fast.experiments.study.plan import BASE, TUNERS, Plan
 from qrnn_fast.experiments.train import Trainer
+from qrnn_fast.nn import QRNN
+from qrnn_fast.systems import Lorenz
 
 INTERRUPTED = 130
 
@@ -268,7 +272,7 @@ def compare(
 @app.command()
 @_plain_errors
 def info(
-    cell: Annotated[str, typer.Option(help=f"The circuit of one step: {', '.join(CELLS)}.")] = "crx_chain",
+    cell: Annotated[str, typer.Option(help=f"The recurrent layer: {', '.join(CELLS)}.")] = "crx_chain",
     qubits: Annotated[int, typer.Option(help="Number of qubits.")] = 8,
     repeats: Annotated[int, typer.Option(help="Repeats of the gates within a step.")] = 1,
 ) -> None:
@@ -277,12 +281,14 @@ def info(
     for name, value in runs.versions().items():
         console.print(f"{name:18} {value}", highlight=False)
     settings = Settings(cell=cell, qubits=qubits, repeats=repeats)
-    circuit = make_circuit(settings)
-    console.print(f"\n{cell}: {circuit!r}, {circuit.n_angles} angles", highlight=False)
-    console.print(f"\n{circuit.plan()}\n", highlight=False)
+    layer = make_model(settings, settings.context, len(Lorenz.columns) - 1, 0, torch.Generator(), "native").layer
+    console.print(f"\n{cell}: {layer!r}", highlight=False)
+    if not isinstance(layer, QRNN):
+        return
+    console.print(f"{layer.circuit.n_angles} angles\n\n{layer.circuit.plan()}\n", highlight=False)
     for gradient in GRADIENTS:
         settings = dataclasses.replace(settings, gradient=gradient)
-        count = evaluations_per_sequence(settings, circuit, settings.context)
+        count = evaluations_per_sequence(settings, layer)
         console.print(
             f"{gradient:16} {count:6} circuit evaluations per sequence and update "
             f"(T = {settings.steps}, context {settings.context}, {settings.samples} samples)",

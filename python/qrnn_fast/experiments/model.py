@@ -1,4 +1,4 @@
-"""The network of a run: a quantum recurrent layer and a linear head."""
+"""The network of a run: a recurrent layer, quantum or classical, and a linear head."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from qrnn_fast import _core, backends, cells
+from qrnn_fast import _core, backends
 from qrnn_fast.backends.base import Backend
-from qrnn_fast.circuit import Angle, Circuit
+from qrnn_fast.circuit import Angle
 from qrnn_fast.estimators import FDSA, SPSA
+from qrnn_fast.experiments.layers import CLASSICAL, QUANTUM
 from qrnn_fast.experiments.noise import make_noise
 from qrnn_fast.experiments.settings import DTYPES, UNTRAINED, Settings
 from qrnn_fast.nn import QRNN
@@ -27,45 +28,56 @@ class Way(NamedTuple):
     shots: int | None
 
 
+Memory = Tensor | tuple[Tensor, Tensor]  # the pair is an LSTM's
+
+
 class Forecaster(nn.Module):
-    """A QRNN with a linear head: (B, T, n_inputs) to (B, T, n_targets).
+    """A recurrent layer with a linear head: (B, T, n_inputs) to (B, T, n_targets).
 
     Args:
-        layer: maps (B, T, n_inputs) to (B, T, features) and a memory.
-        features: size of the layer's output.
-        n_targets: number of predicted columns.
-        measured_by: of a QRNN that is trained in one way and measured in another: the second one, by which it runs
-            where no gradient is wanted. None leaves it as it is.
+        layer: maps (B, T, n_inputs) and a memory, None for the initial one, to (B, T, features) and a memory.
+        head: maps features to predictions.
     """
 
-    def __init__(self, layer: nn.Module, features: int, n_targets: int, measured_by: Way | None = None) -> None:
+    def __init__(self, layer: nn.Module, head: nn.Linear) -> None:
         super().__init__()
         self.layer = layer
-        self.trained_by = Way(layer.backend, layer.shots) if isinstance(layer, QRNN) else None
-        self.measured_by = measured_by
-        dtype = next(layer.parameters()).dtype
-        self.head = nn.Linear(features, n_targets, dtype=dtype)
-        # The study's initialisation: probabilities are about 1 / features each, so the weights are large.
-        bound = 2 * math.sqrt(6 / features)
-        nn.init.uniform_(self.head.weight, -bound, bound)
-        nn.init.constant_(self.head.bias, 0.5)
+        self.head = head
 
-    def outputs(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def outputs(self, x: Tensor, hx: Memory | None = None) -> tuple[Tensor, Memory | None]:
         """The layer's outputs (B, T, features) for inputs (B, T, n_inputs) and a memory, and the memory behind them."""
-        if isinstance(self.layer, QRNN) and self.trained_by is not None and self.measured_by is not None:
-            self.layer.backend, self.layer.shots = self.trained_by if torch.is_grad_enabled() else self.measured_by
-        outputs: tuple[Tensor, Tensor | None] = self.layer(x, hx)
+        outputs: tuple[Tensor, Memory | None] = self.layer(x, hx)
         return outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predictions (B, T, n_targets) for inputs (B, T, n_inputs), begun from |0...0>."""
+        """Predictions (B, T, n_targets) for inputs (B, T, n_inputs), begun from the initial memory."""
         return self.head(self.outputs(x)[0])  # type: ignore[no-any-return]
 
 
-def make_circuit(settings: Settings) -> Circuit:
-    """The circuit of one step."""
-    cell = {"crx_chain": cells.crx_chain, "rx_rz_chain": cells.rx_rz_chain, "reuploading": cells.reuploading}
-    return cell[settings.cell](n_qubits=settings.qubits, repeats=settings.repeats)
+class QuantumForecaster(Forecaster):
+    """A QRNN with a linear head, trained in one way and measured, where no gradient is wanted, in another.
+
+    Args:
+        layer: the QRNN, set to train.
+        n_targets: outputs of the head, which gets the study's initialisation: probabilities are about 1 / features
+            each, so the weights are large.
+        measured_by: how its circuits run where it is measured.
+    """
+
+    layer: QRNN
+
+    def __init__(self, layer: QRNN, n_targets: int, measured_by: Way) -> None:
+        head = nn.Linear(layer.output_size, n_targets, dtype=next(layer.parameters()).dtype)
+        bound = 2 * math.sqrt(6 / layer.output_size)
+        nn.init.uniform_(head.weight, -bound, bound)
+        nn.init.constant_(head.bias, 0.5)
+        super().__init__(layer, head)
+        self.trained_by = Way(layer.backend, layer.shots)
+        self.measured_by = measured_by
+
+    def outputs(self, x: Tensor, hx: Memory | None = None) -> tuple[Tensor, Memory | None]:
+        self.layer.backend, self.layer.shots = self.trained_by if torch.is_grad_enabled() else self.measured_by
+        return super().outputs(x, hx)
 
 
 def make_backend(
@@ -112,6 +124,24 @@ def make_model(
         directions: what the estimator and the shots draw from.
         backend: where training runs, as of `make_backend`.
     """
+    dtype = DTYPES[settings.dtype]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if settings.cell in CLASSICAL:
+            cell = CLASSICAL[settings.cell]
+            hidden = cell.hidden_size(n_inputs, n_targets, settings.qubits)
+            layer = cell.layer(n_inputs, hidden, batch_first=True, dtype=dtype)
+            model = Forecaster(layer, nn.Linear(hidden, n_targets, dtype=dtype))
+        else:
+            # Samples have no derivative: where the adjoint trains, they are drawn where it is measured.
+            qrnn = _make_qrnn(settings, n_inputs, directions, backend)
+            measured_by = Way(backend if settings.measure_on == "backend" else "native", settings.shots)
+            model = QuantumForecaster(qrnn, n_targets, measured_by)
+    model.layer.requires_grad_(settings.gradient != UNTRAINED)
+    return model
+
+
+def _make_qrnn(settings: Settings, n_inputs: int, directions: torch.Generator, backend: str | Backend) -> QRNN:
     gradient: str | SPSA | FDSA = settings.gradient
     if gradient == UNTRAINED:
         gradient = "adjoint"  # asked for by nobody
@@ -119,51 +149,46 @@ def make_model(
         gradient = SPSA(c=settings.perturbation, samples=settings.samples, wrt="weights")
     elif gradient == "fdsa":
         gradient = FDSA(c=settings.perturbation, wrt="weights")
-    circuit = make_circuit(settings)
-    # Samples have no derivative: the adjoint's are drawn where it is measured.
-    shots = None if gradient == "adjoint" else settings.shots
-    measured_by = Way(backend if settings.measure_on == "backend" else "native", settings.shots)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layer = QRNN(
-            n_inputs,
-            circuit,
-            batch_first=True,
-            gradient=gradient,
-            shots=shots,
-            noise=None if settings.noise is None else make_noise(settings.noise),
-            backend=backend,
-            generator=directions,
-            dtype=DTYPES[settings.dtype],
-        )
-        layer.requires_grad_(settings.gradient != UNTRAINED)
-        return Forecaster(layer, 2 ** len(circuit.readout), n_targets, measured_by)
+    cell, dtype = QUANTUM[settings.cell], DTYPES[settings.dtype]
+    circuit = cell.circuit(settings.qubits, settings.repeats)
+    encoder = None if cell.encoder is None else cell.encoder(n_inputs, circuit, settings.repeats, dtype)
+    return QRNN(
+        n_inputs,
+        circuit,
+        encoder=encoder,
+        batch_first=True,
+        gradient=gradient,
+        shots=None if gradient == "adjoint" else settings.shots,
+        noise=None if settings.noise is None else make_noise(settings.noise),
+        backend=backend,
+        generator=directions,
+        dtype=dtype if encoder is None else None,
+    )
 
 
-def evaluations_per_sequence(settings: Settings, circuit: Circuit, n_inputs: int) -> int:
+def evaluations_per_sequence(settings: Settings, layer: nn.Module) -> int:
     """Circuit evaluations, each of all T steps, that one update spends on one sequence.
 
     On a quantum computer this is what costs. The forward pass is one evaluation. On top of it come 2 m for SPSA with m
     samples, 2 P for FDSA over the P weights of the encoder, and for parameter-shift one for each term of the shift
     rule of each gate occurrence, T times as many as there are in one step. The exact adjoint adds none, but works in
-    simulation alone. Where the layer stays as drawn there are no updates.
+    simulation alone. A classical layer has no circuits, and one that stays as drawn no updates.
 
     Args:
         settings: the run's settings.
-        circuit: of one step.
-        n_inputs: numbers that a step reads.
+        layer: of the network that `make_model` makes of them.
     """
-    if settings.gradient == UNTRAINED:
+    if settings.gradient == UNTRAINED or not isinstance(layer, QRNN):
         return 0
     if settings.gradient == "spsa":
         return 1 + 2 * settings.samples
     if settings.gradient == "fdsa":
-        return 1 + 2 * circuit.n_angles * (n_inputs + 1)
+        return 1 + 2 * sum(p.numel() for p in layer.encoder.parameters())
     if settings.gradient == "parameter-shift":
         ops = {op.name: op for op in _core.op_table()}
         terms = sum(
             len(ops[operation.name].shift_rule(i))
-            for operation in circuit.operations
+            for operation in layer.circuit.operations
             for i, angle in enumerate(operation.angles)
             if isinstance(angle, Angle)
         )

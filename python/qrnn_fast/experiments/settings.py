@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from qrnn_fast.experiments.layers import CELLS, CLASSICAL, QUANTUM
 from qrnn_fast.experiments.noise import GRAMMAR as NOISE_GRAMMAR
 from qrnn_fast.experiments.noise import parse
 from qrnn_fast.systems import SYSTEMS, find_system
 from qrnn_fast.systems.columns import GRAMMAR, parse_columns
 
-CELLS = ("crx_chain", "rx_rz_chain", "reuploading")
 BACKENDS = "auto, native, aer, runtime:NAME (a processor of IBM's, with the saved account) or fake:NAME (its snapshot)"
 GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
 UNTRAINED = "none"  # in place of a gradient method
@@ -46,8 +46,12 @@ class Settings:
         "The columns that are predicted, in the same way; some may be observed, too. Without it: the system's own, of "
         "most systems and of a file all that are not observed.",
     )
-    cell: str = _setting("crx_chain", f"The circuit of one step: {', '.join(CELLS)}.")
-    qubits: int = _setting(8, "Number of qubits.")
+    cell: str = _setting(
+        "crx_chain",
+        f"The circuit of one step: {', '.join(QUANTUM)}; or a classical layer with as many parameters as that of "
+        f"crx_chain, as nearly as can be: {', '.join(CLASSICAL)}.",
+    )
+    qubits: int = _setting(8, "Number of qubits, even.")
     repeats: int = _setting(1, "Repeats of the gates within a step.")
     context: int = _setting(1, "Rows read by a step: x(t), x(t-1), ..., newest first.")
     steps: int = _setting(20, "Steps T of a window.")
@@ -124,6 +128,7 @@ class Settings:
                 f"gradient 'adjoint' needs the native backend, and this is {self.backend!r}; choose another one of "
                 f"{', '.join(GRADIENTS)}"
             )
+        self._check_cell(is_native)
         if self.stateful and not is_native:
             raise ValueError(f"stateful training needs the memory, which {self.backend!r} does not tell; use native")
         if self.runs_on_qpu and self.noise is not None:
@@ -144,6 +149,22 @@ class Settings:
             parse(self.noise)
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2^63, got {self.seed}")
+
+    def _check_cell(self, is_native: bool) -> None:
+        if self.qubits % 2:
+            raise ValueError(f"qubits must be even, for half of them are memory; got {self.qubits}")
+        if self.cell in QUANTUM:
+            if self.repeats > 1 and not QUANTUM[self.cell].has_repeats:
+                raise ValueError(f"repeats must be 1 for the cell {self.cell}, which has none; got {self.repeats}")
+            return
+        if self.gradient not in ("adjoint", UNTRAINED):
+            raise ValueError(
+                f"cell {self.cell!r} is no circuit and trains by backpropagation, which is gradient 'adjoint'; got "
+                f"{self.gradient!r}"
+            )
+        measured = self.shots is not None or self.noise is not None or self.measure_on != "native"
+        if measured or not is_native:
+            raise ValueError(f"cell {self.cell!r} is no circuit; leave out shots, noise, backend and measure_on")
 
     @property
     def runs_on_qpu(self) -> bool:

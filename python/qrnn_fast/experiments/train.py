@@ -22,7 +22,7 @@ from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task, streams
 from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.log import append_line, keep_lines
-from qrnn_fast.experiments.model import evaluations_per_sequence, make_circuit, make_model
+from qrnn_fast.experiments.model import Memory, evaluations_per_sequence, make_model
 from qrnn_fast.experiments.ridge import fit_head
 from qrnn_fast.experiments.settings import UNTRAINED, Settings
 
@@ -88,12 +88,12 @@ class Trainer:
         self.processor = backend if isinstance(backend, Runtime) else None
         self.model = make_model(settings, task.n_inputs, task.n_targets, int(init_seed), self.directions, backend)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)
-        self.evaluations_per_sequence = evaluations_per_sequence(settings, make_circuit(settings), task.n_inputs)
+        self.evaluations_per_sequence = evaluations_per_sequence(settings, self.model.layer)
         self.update = 0
         self.evaluations = 0
         self.order = torch.empty(0, dtype=torch.int64)  # the epoch's windows, by the row of step 0
         self.position = 0  # of the next batch in it
-        self.memory: Tensor | None = None  # behind the last batch, of stateful training
+        self.memory: Memory | None = None  # behind the last batch, of stateful training
 
     @cached_property
     def updates_per_epoch(self) -> int:
@@ -233,7 +233,7 @@ class Trainer:
         outputs, memory = self.model.outputs(self.task.inputs(rows), self.memory)
         washout = self.settings.washout if self.memory is None else 0
         if self.settings.stateful and memory is not None:
-            self.memory = memory.detach()
+            self.memory = memory.detach() if isinstance(memory, Tensor) else (memory[0].detach(), memory[1].detach())
         predicted = self.model.head(outputs)[:, washout:]
         return torch.nn.functional.mse_loss(predicted, self.task.targets(rows)[:, washout:])
 
