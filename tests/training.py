@@ -10,6 +10,7 @@ import torch
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import Trainer
+from torch import Tensor
 
 
 class Stopped(Exception):  # noqa: N818
@@ -42,6 +43,14 @@ def assert_same_bits(a: Trainer, b: Trainer) -> None:
     assert a.update == b.update
     for name, value in a.model.state_dict().items():
         assert torch.equal(value, b.model.state_dict()[name]), name
-    for key, state in a.optimiser.state_dict()["state"].items():
-        for name, value in state.items():
-            assert torch.equal(value, b.optimiser.state_dict()["state"][key][name]), name
+    assert _same(a.optimiser.state_dict()["state"], b.optimiser.state_dict()["state"])
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return bool(a.keys() == b.keys()) and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return bool(a == b)

@@ -20,6 +20,7 @@ BACKENDS = "auto, native, aer, runtime:NAME (a processor of IBM's, with the save
 GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
 UNTRAINED = "none"  # in place of a gradient method
 SCHEDULES = ("constant", "one-cycle")
+OPTIMISERS = ("adam", "l-bfgs")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -84,12 +85,17 @@ class Settings:
     epochs: int = _setting(10, "Passes over the training windows.")
     updates: int | None = _setting(None, "Stop after this many updates, within an epoch if need be.")
     batch_size: int = _setting(32, "Windows of one update.")
+    optimiser: str = _setting(
+        "adam",
+        f"What moves the weights: {', '.join(OPTIMISERS)}. l-bfgs takes exact gradients of all training windows at "
+        "once, an update being an epoch; batch_size, lr and schedule are not used.",
+    )
     lr: float = _setting(0.01, "Learning rate of Adam; the peak where the schedule is one-cycle.")
     schedule: str = _setting("constant", f"Learning rate over the updates: {', '.join(SCHEDULES)}.")
     ridge: float | None = _setting(
         None,
-        "Penalty of a ridge regression that replaces the head at the end, on the training rows run as one sequence. "
-        "Without it: the head as trained.",
+        "Penalty of a ridge regression that replaces the head at the end, on the training rows run as one sequence; "
+        "with l-bfgs in every evaluation, too, on the windows. Without it: the head as trained.",
     )
     seed: int = _setting(0, "Decides the initial weights, the order of the windows and the estimators' directions.")
     dtype: str = _setting("float64", f"Precision: {', '.join(DTYPES)}.")
@@ -102,6 +108,7 @@ class Settings:
             ("cell", CELLS),
             ("gradient", (*GRADIENTS, UNTRAINED)),
             ("schedule", SCHEDULES),
+            ("optimiser", OPTIMISERS),
             ("dtype", tuple(DTYPES)),
             ("measure_on", ("native", "backend")),
         ):
@@ -131,6 +138,12 @@ class Settings:
         self._check_cell(is_native)
         if self.stateful and not is_native:
             raise ValueError(f"stateful training needs the memory, which {self.backend!r} does not tell; use native")
+        if self.optimiser == "l-bfgs" and (self.stateful or self.gradient != "adjoint"):
+            raise ValueError(
+                "optimiser 'l-bfgs' takes exact gradients of all windows at once, so gradient must be 'adjoint' and "
+                f"stateful off; got gradient {self.gradient!r}, stateful {self.stateful}; use longer windows in place "
+                "of stateful ones, or adam"
+            )
         if self.runs_on_qpu and self.noise is not None:
             raise ValueError(f"{self.backend} has noise of its own; leave noise out, or train on native or aer")
         if self.washout >= self.steps:

@@ -21,6 +21,7 @@ from qrnn_fast.backends.runtime import Runtime
 from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task, streams
 from qrnn_fast.experiments.evaluate import model_errors, protocols
+from qrnn_fast.experiments.full_batch import FullBatch
 from qrnn_fast.experiments.log import append_line, keep_lines
 from qrnn_fast.experiments.model import Memory, evaluations_per_sequence, make_model
 from qrnn_fast.experiments.ridge import fit_head
@@ -87,7 +88,11 @@ class Trainer:
         self.directions = torch.Generator().manual_seed(int(direction_seed))
         self.processor = backend if isinstance(backend, Runtime) else None
         self.model = make_model(settings, task.n_inputs, task.n_targets, int(init_seed), self.directions, backend)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)
+        self.optimiser: torch.optim.Adam | FullBatch
+        if settings.optimiser == "adam":
+            self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)
+        else:
+            self.optimiser = FullBatch(self.model, task, settings.ridge)
         self.evaluations_per_sequence = evaluations_per_sequence(settings, self.model.layer)
         self.update = 0
         self.evaluations = 0
@@ -98,6 +103,8 @@ class Trainer:
     @cached_property
     def updates_per_epoch(self) -> int:
         """Updates of one pass over the training windows."""
+        if isinstance(self.optimiser, FullBatch):
+            return 1
         if self.settings.stateful:
             return len(streams(self.task, self.settings.batch_size, 0))
         return math.ceil(len(self.task.train.starts) / self.settings.batch_size)
@@ -193,33 +200,52 @@ class Trainer:
 
     def _step(self) -> dict[str, Any]:
         began = time.perf_counter()
-        if self.position == len(self.order):
-            self.order, self.position, self.memory = self._new_order(), 0, None
-        batch = self.order[self.position : self.position + self.settings.batch_size]
         lr = learning_rate(self.settings, self.update, self.total_updates)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
-        loss = self._loss(batch)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the loss of update {self.update + 1} is {value}: training has diverged; lower --lr. The checkpoint "
-                f"in {self.folder} is of an earlier update"
-            )
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        loss, sequences = (
+            self._search(self.optimiser)
+            if isinstance(self.optimiser, FullBatch)
+            else self._next_batch(self.optimiser, lr)
+        )
         self.update += 1
-        self.position += len(batch)
-        self.evaluations += len(batch) * self.evaluations_per_sequence
+        self.evaluations += sequences * self.evaluations_per_sequence
         return {
             "update": self.update,
             "epoch": (self.update - 1) // self.updates_per_epoch + 1,
-            "loss": value,
+            "loss": loss,
             "seconds": time.perf_counter() - began,
             "evaluations": self.evaluations,
-            "lr": lr,
+            "lr": None if isinstance(self.optimiser, FullBatch) else lr,
         }
+
+    def _next_batch(self, optimiser: torch.optim.Adam, lr: float) -> tuple[float, int]:
+        """One update by the next batch: its loss and its number of windows."""
+        if self.position == len(self.order):
+            self.order, self.position, self.memory = self._new_order(), 0, None
+        batch = self.order[self.position : self.position + self.settings.batch_size]
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        loss = self._loss(batch)
+        value = loss.item()
+        self._check_finite(value)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        self.position += len(batch)
+        return value, len(batch)
+
+    def _search(self, optimiser: FullBatch) -> tuple[float, int]:
+        """One update by all windows: the loss behind it and the number of windows evaluated."""
+        before = optimiser.evaluations
+        value = optimiser.step()
+        self._check_finite(value)
+        return value, (optimiser.evaluations - before) * len(self.task.train.starts)
+
+    def _check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss of update {self.update + 1} is {loss}: training has diverged; lower --lr. The checkpoint "
+                f"in {self.folder} is of an earlier update"
+            )
 
     def _new_order(self) -> Tensor:
         starts = self.task.train.starts
