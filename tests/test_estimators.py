@@ -192,6 +192,9 @@ def settings() -> Iterator[tuple[type, dict[str, object], type[Exception], str]]
         yield kind, {"common_random_numbers": 1}, TypeError, "True or False"
     yield qf.SPSA, {"samples": 0}, ValueError, "at least 1"
     yield qf.SPSA, {"samples": 2.0}, TypeError, "integer"
+    yield qf.SPSA, {"per_sequence": 1}, TypeError, "True or False"
+    yield qf.SPSA, {"per_sequence": True, "wrt": "angles"}, ValueError, "wrt='weights'"
+    yield qf.FDSA, {"per_sequence": True}, TypeError, "per_sequence"
     yield qf.ParameterShift, {"memory_limit": 1.5}, TypeError, "integer"
 
 
@@ -207,6 +210,7 @@ def test_bad_settings(kind: type, arguments: dict[str, object], error: type[Exce
         qf.Adjoint(),
         qf.ParameterShift(),
         qf.SPSA(c=0.3, samples=5, wrt="angles", common_random_numbers=False),
+        qf.SPSA(per_sequence=True),
         qf.FDSA(c=np.float32(0.07)),
     ],
 )

@@ -11,7 +11,7 @@ from qrnn_fast import cells
 from torch import Tensor, nn
 
 METHODS = ["adjoint", "parameter-shift", "spsa", "fdsa", qf.SPSA(wrt="angles"), qf.FDSA(wrt="angles")]
-OVER_WEIGHTS = [qf.SPSA(samples=3), qf.FDSA()]
+OVER_WEIGHTS = [qf.SPSA(samples=3), qf.SPSA(samples=3, per_sequence=True), qf.FDSA()]
 OVER_ANGLES = [qf.SPSA(samples=3, wrt="angles"), qf.FDSA(wrt="angles")]
 
 

@@ -101,7 +101,7 @@ def test_gradients_reach_layers_in_front_and_hx(gradient: object) -> None:
             model(x, rho)
 
 
-@pytest.mark.parametrize("gradient", [*GRADIENTS, "spsa"], ids=str)
+@pytest.mark.parametrize("gradient", [*GRADIENTS, "spsa", qf.SPSA(per_sequence=True)], ids=str)
 def test_an_empty_batch_has_gradients_of_zero(gradient: object) -> None:
     model = layer(gradient=gradient)
     for output, h_n in (model(inputs(4, 0)), model(inputs(4, 0), memory(1)[:, :0])):

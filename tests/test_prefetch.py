@@ -32,6 +32,7 @@ class Queue:
 GRADIENTS = [
     (qf.SPSA(samples=2), 5),
     (qf.SPSA(samples=3, memory_limit=1), 7),
+    (qf.SPSA(samples=2, per_sequence=True), 5),
     (qf.FDSA(), 1 + 2 * 13),
     (qf.SPSA(samples=2, wrt="angles"), 5),
     (qf.FDSA(wrt="angles"), 1 + 2 * 3 * 13),
@@ -79,12 +80,13 @@ def test_parameter_shift_where_an_angle_serves_two_gates() -> None:
     assert ahead.calls == plain.calls
 
 
-def test_dropout_sees_the_same_masks() -> None:
+@pytest.mark.parametrize("gradient", ["spsa", qf.SPSA(per_sequence=True)], ids=str)
+def test_dropout_sees_the_same_masks(gradient: Any) -> None:
     def encoder() -> nn.Module:
         return nn.Sequential(nn.Linear(1, 13), nn.Dropout(0.5))
 
     ahead, plain = Queue(), Queue(one_call_per_update=False)
-    torch.testing.assert_close(update(ahead, "spsa", encoder), update(plain, "spsa", encoder))
+    torch.testing.assert_close(update(ahead, gradient, encoder), update(plain, gradient, encoder))
     assert len(ahead.calls) == 1
 
 

@@ -24,7 +24,9 @@ def _fake_sampler() -> Iterator[None]:
 
 @pytest.mark.parametrize("one_call", [True, False])
 @pytest.mark.parametrize("repeats", [1, 2])  # with two, parameter-shift has a circuit of its own
-@pytest.mark.parametrize("gradient", ["spsa", qf.SPSA(samples=3, wrt="angles"), "parameter-shift"])
+@pytest.mark.parametrize(
+    "gradient", ["spsa", qf.SPSA(per_sequence=True), qf.SPSA(samples=3, wrt="angles"), "parameter-shift"]
+)
 def test_an_update_takes_what_was_told(tmp_path: Path, gradient: str | Estimator, repeats: int, one_call: bool) -> None:
     service = Service(tmp_path)
     service.usage = {}  # so that estimates stand in for it

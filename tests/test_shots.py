@@ -15,7 +15,7 @@ from torch import Tensor
 
 C = circuit()
 OVER_ANGLES = [qf.SPSA(samples=7, wrt="angles"), qf.FDSA(wrt="angles"), qf.ParameterShift()]
-OVER_WEIGHTS = [qf.SPSA(samples=7), qf.FDSA()]
+OVER_WEIGHTS = [qf.SPSA(samples=7), qf.SPSA(samples=7, per_sequence=True), qf.FDSA()]
 
 
 def independent(estimator: object) -> object:

@@ -15,11 +15,12 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from qrnn_fast import cells
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Angle, Circuit
+from qrnn_fast.encoding import encode
 from qrnn_fast.estimators import Estimator, Evaluation, Perturbation, resolve
 from qrnn_fast.evolve import check_ids, check_shots, draw_seed, evolve, fork
 from qrnn_fast.fallback import Noise, settle
 from qrnn_fast.packing import Packing
-from qrnn_fast.weights import encode, over_weights
+from qrnn_fast.weights import over_weights
 
 Output = Literal["probabilities", "z"]
 
@@ -35,7 +36,8 @@ class QRNN(nn.Module):
     what "spsa" and "fdsa" mean here, copies of the encoder's parameters are perturbed: the encoder's trainable
     parameters get gradients, and an input that requires one is refused. The encoder must then work under
     `torch.vmap`; in training mode the copies see the forward pass's dropout masks, and what they write to buffers,
-    such as BatchNorm's running mean, is dropped.
+    such as BatchNorm's running mean, is dropped. With `qf.SPSA(per_sequence=True)` every sequence of the batch has
+    copies of its own.
 
     Args:
         input_size: number of features per step.

@@ -11,13 +11,16 @@ from torch import Tensor
 # (n, T, A) angles, (n, 2^m, 2^m) memory and (n,) ids to (n, T, 2^r) probabilities and (n, 2^m, 2^m) final memory.
 Run = Callable[[Tensor, Tensor | None, Tensor], tuple[Tensor, Tensor | None]]
 
+# Takes n sequences (n, T, ...) out of packed data (S, ...): indices (n, T). Or out of a batch (B, T, ...): a slice.
+Steps = Tensor | slice
+
 
 class Group(NamedTuple):
-    """Sequences of one length T: their rows in the batch, and where their steps lie in the packed data."""
+    """Sequences of one length T: their rows in the batch, and where their steps lie in the data."""
 
     rows: slice
     ids: Tensor  # (n,) what sets their random numbers apart
-    steps: Tensor  # (n, T) indices
+    steps: Steps
 
 
 class Packing(NamedTuple):
@@ -40,12 +43,14 @@ class Packing(NamedTuple):
         distinct, counts = torch.unique_consecutive(lengths, return_counts=True)
         ids = torch.arange(len(lengths)) if sequence_ids is None else sequence_ids
         ids = ids if sorted_indices is None else ids[sorted_indices]
-        groups, first = [], 0
+        groups, order, first = [], [], 0
         for length, count in zip(distinct.tolist(), counts.tolist(), strict=True):
             rows = torch.arange(first, first + count)
-            groups.append(Group(slice(first, first + count), ids[rows], starts[:length] + rows[:, None]))
+            steps = starts[:length] + rows[:, None]
+            groups.append(Group(slice(first, first + count), ids[rows], steps))
+            order.append(steps.flatten())
             first += count
-        return cls(tuple(groups), torch.cat([g.steps.flatten() for g in groups]).argsort())
+        return cls(tuple(groups), torch.cat(order).argsort())
 
     def run(self, run: Run, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Probabilities (S, 2^r) and final memories (B, 2^m, 2^m) for angles (S, A) and memories (B, 2^m, 2^m)."""

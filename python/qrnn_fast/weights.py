@@ -1,60 +1,47 @@
-"""Gradients by an encoder's weights from perturbed copies of the weights, shared over steps and batch."""
+"""Gradients by an encoder's weights from perturbed copies of the weights.
+
+A copy is shared by all steps, and by all sequences of the batch unless the estimator's `per_sequence` is set.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from qrnn_fast.encoding import Encoding
 from qrnn_fast.estimators import Evaluation, Perturbation
 from qrnn_fast.estimators.base import contract, copies_seed, copy_ids
 from qrnn_fast.estimators.prefetch import run_ahead, runs_ahead
 from qrnn_fast.evolve import check_tensors, draw_seed
 from qrnn_fast.operators import refuse_other_derivatives
-from qrnn_fast.packing import Packing
-
-
-def encode(encoder: nn.Module, x: Tensor, n_angles: int) -> Tensor:
-    """Angles (..., A) of an input (..., input), checked."""
-    angles = encoder(x)
-    if not isinstance(angles, Tensor) or angles.shape != (*x.shape[:-1], n_angles):
-        given = tuple(angles.shape) if isinstance(angles, Tensor) else type(angles).__name__
-        raise ValueError(f"the encoder must map {tuple(x.shape)} to {(*x.shape[:-1], n_angles)}, got {given}")
-    return angles
+from qrnn_fast.packing import Group, Packing
 
 
 class EncodedRun(NamedTuple):
     """What a forward pass and its perturbed copies have in common.
 
     Attributes:
-        encoder: maps (..., input) to (..., A).
-        names: of the parameters that are perturbed, in the order in which they are handed over.
+        encoding: the encoder and its perturbed parameters.
         packing: where the input is packed data (S, input); None where it is (B, T, input).
-        sequence_ids: (B,) int64, what sets the sequences' shots apart; None for their numbers, and where a packing
-            knows them.
+        groups: the sequences of each length.
         evaluation: circuit and backend.
         estimator: SPSA or FDSA.
         seed: where all random numbers of this run start.
-        rng_state: torch's before the encoder ran, so that copies see the same dropout masks; None where it draws
-            nothing.
+        one_by_one: whether the encoder may be run on one sequence at a time, where every one has copies of its own.
     """
 
-    encoder: nn.Module
-    names: tuple[str, ...]
+    encoding: Encoding
     packing: Packing | None
-    sequence_ids: Tensor | None
+    groups: Sequence[Group]
     evaluation: Evaluation
     estimator: Perturbation
     seed: int
-    rng_state: Tensor | None
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Angles for the parameters as they are."""
-        return encode(self.encoder, x, self.evaluation.circuit.n_angles)
+    one_by_one: bool = True
 
     def run(self, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Probabilities and final memory."""
@@ -63,31 +50,36 @@ class EncodedRun(NamedTuple):
             check_tensors(self.evaluation.circuit, angles, memory)
             return self.evaluation.run(angles, memory, self.seed, ids)
 
-        return run(angles, memory, self.sequence_ids) if self.packing is None else self.packing.run(run, angles, memory)
+        return (
+            run(angles, memory, self.groups[0].ids) if self.packing is None else self.packing.run(run, angles, memory)
+        )
 
-    def encode_copies(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Angles (N, ..., A) for N copies of the parameters, each stacked to (N, ...)."""
-        n = parameters[0].shape[0]
-        encoder, stacked = self.encoder, dict(zip(self.names, parameters, strict=True))
-        if type(encoder) is nn.Linear and not encoder._forward_hooks and not encoder._forward_pre_hooks:
-            # The default encoder as one batched product, without vmap's overhead of a quarter of a millisecond.
-            weight = stacked["weight"] if "weight" in stacked else encoder.weight.expand(n, -1, -1)
-            inputs = x.reshape(-1, encoder.in_features).expand(n, -1, -1)
-            if encoder.bias is None:
-                angles = torch.bmm(inputs, weight.mT)
-            else:
-                bias = stacked["bias"].unsqueeze(1) if "bias" in stacked else encoder.bias
-                angles = torch.baddbmm(bias, inputs, weight.mT)
-            return angles.view(n, *x.shape[:-1], encoder.out_features)
-        for name, buffer in encoder.named_buffers():
-            # Copied too: in training mode an encoder may write to them (the running mean of BatchNorm).
-            stacked[name] = buffer.expand(n, *buffer.shape).clone()
-        with torch.random.fork_rng(devices=[]) if self.rng_state is not None else nullcontext():
-            if self.rng_state is not None:
-                torch.set_rng_state(self.rng_state)
-            call = torch.func.functional_call
-            copies: Tensor = torch.vmap(lambda copy: call(encoder, copy, (x,)), randomness="same")(stacked)
-            return copies
+    @property
+    def n_rows(self) -> int:
+        """Number of sequences B."""
+        n_rows: int = self.groups[-1].rows.stop
+        return n_rows
+
+    @property
+    def ids(self) -> Tensor:
+        """What sets the sequences' random numbers apart, (B,) int64."""
+        return torch.cat([group.ids for group in self.groups])
+
+    def maps_one_by_one(self, x: Tensor, angles: Tensor, parameters: Sequence[Tensor]) -> bool:
+        """Whether the encoder gives its angles (..., A) again, but for rounding, when it is run on single sequences.
+
+        It does not where it looks at other sequences (BatchNorm in training mode) or draws numbers (dropout).
+        """
+        if self.encoding.is_linear:
+            return True
+        rounding = math.sqrt(torch.finfo(angles.dtype).eps) * (1 + angles.abs().max())
+        for group in self.groups:
+            forward = angles[group.steps]
+            as_they_are = [p.detach().expand(1, len(forward), *p.shape) for p in parameters]
+            again = self.encoding.own_copies(x, group.steps, as_they_are).squeeze(0)
+            if not ((again - forward).abs() <= rounding).all():
+                return False
+        return True
 
     def gradients(
         self,
@@ -99,46 +91,44 @@ class EncodedRun(NamedTuple):
     ) -> list[Tensor]:
         """Estimated gradients by the parameters, for the gradients by what `run` returned."""
         sizes = [p.numel() for p in parameters]
-        point = torch.cat([p.detach().flatten() for p in parameters])
-        n_rows = x.shape[0] if self.packing is None else self.packing.groups[-1].rows.stop
-        n_copies = self.estimator.n_copies(point.numel())
+        n_rows = self.n_rows
+        own = self.estimator.per_sequence and n_rows > 0
+        point = torch.cat([p.detach().flatten() for p in parameters]).expand(n_rows if own else 1, -1)
+        n_copies = self.estimator.n_copies(point.shape[1])
         seed = copies_seed(self.seed, n_copies) if self.evaluation.is_sampled else self.seed
 
+        def split(points: Tensor) -> list[Tensor]:
+            pieces = points.split_with_sizes(sizes, -1)
+            return [piece.reshape(*points.shape[:-1], *p.shape) for piece, p in zip(pieces, parameters, strict=True)]
+
         def values(points: Tensor, copies: Sequence[int]) -> Tensor:
-            n = points.shape[0]
-            pieces = points.select(1, 0).split_with_sizes(sizes, 1)
-            perturbed = [piece.view(n, *p.shape) for piece, p in zip(pieces, parameters, strict=True)]
-            angles = self.encode_copies(x, perturbed)
-
-            def value(
-                angles: Tensor, initial: Tensor | None, ids: Tensor | None, by_probs: Tensor, by_final: Tensor | None
-            ) -> Tensor:
-                initial = None if initial is None else initial.repeat(n, 1, 1)
-                drawn = copy_ids(copies, n_copies, ids, len(by_probs)) if self.evaluation.is_sampled else None
+            n = len(points)
+            shared = self.encoding.copies(x, split(points.squeeze(1))) if points.shape[1] == 1 else None
+            terms = torch.empty(n, n_rows, dtype=torch.float64)
+            for rows, ids, steps in self.groups:
+                if shared is not None:
+                    angles = shared[:, steps]
+                elif self.one_by_one:
+                    angles = self.encoding.own_copies(x, steps, split(points[:, rows]))
+                else:
+                    limit = self.estimator.memory_limit
+                    angles = self.encoding.own_copies_in_batch(x, steps, split(points[:, rows]), limit)
+                initial = None if memory is None else memory[rows].repeat(n, 1, 1)
+                drawn = copy_ids(copies, n_copies, ids, angles.shape[1]) if self.evaluation.is_sampled else None
                 outputs = self.evaluation.run(angles.flatten(0, 1), initial, seed, drawn)
-                return contract(n, *outputs, by_probs, by_final).sum(1, keepdim=True)
-
-            if self.packing is None:
-                return value(angles, memory, self.sequence_ids, grad_probs, grad_final)
-            total = torch.zeros(n, 1, dtype=torch.float64)
-            for rows, ids, steps in self.packing.groups:
-                total += value(
-                    angles[:, steps],
-                    None if memory is None else memory[rows],
-                    ids,
-                    grad_probs[steps],
-                    None if grad_final is None else grad_final[rows],
-                )
-            return total
+                by_final = None if grad_final is None else grad_final[rows]
+                terms[:, rows] = contract(n, *outputs, grad_probs[steps], by_final)
+            return terms if own else terms.sum(1, keepdim=True)
 
         outputs_bytes = self.evaluation.bytes_per_copy(n_rows, x.shape[:-1].numel(), point.dtype)
         estimate = self.estimator.estimate(
-            point.unsqueeze(0),
+            point,
             values,
-            bytes_per_copy=outputs_bytes + 2 * point.nbytes,
+            bytes_per_copy=outputs_bytes + 2 * point.numel() * point.itemsize,
             seed=seed,
+            ids=self.ids if own else None,
         )
-        gradient = estimate.to(point.dtype).view(-1)
+        gradient = estimate.sum(0).to(point.dtype)
         return [g.view(p.shape) for g, p in zip(gradient.split_with_sizes(sizes), parameters, strict=True)]
 
 
@@ -147,7 +137,9 @@ class _OverWeights(torch.autograd.Function):
     def forward(
         ctx: Any, encoded: EncodedRun, x: Tensor, memory: Tensor | None, *parameters: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        angles = encoded.encode(x)
+        angles = encoded.encoding.angles(x)
+        if encoded.estimator.per_sequence and encoded.n_rows > 1:
+            encoded = encoded._replace(one_by_one=encoded.maps_one_by_one(x, angles, parameters))
         forward, backward = encoded.evaluation, encoded.evaluation
         if runs_ahead(encoded.evaluation.backend) and memory is None:
             zeros = angles.new_zeros(*angles.shape[:-1], 2 ** len(encoded.evaluation.circuit.readout))
@@ -191,12 +183,17 @@ def over_weights(
     Parameters that do not require a gradient are not perturbed. The encoder must work under `torch.vmap`. In training
     mode its copies see the forward pass's dropout masks, and what they write to buffers is dropped.
 
+    Where every sequence has copies of its own, the encoder is run on single sequences if that gives the angles of the
+    forward pass again; if not (dropout, BatchNorm), each sequence's copies are run on the whole batch, which takes B
+    times as long.
+
     Args:
         encoder: maps (..., input) to (..., A).
         x: (B, T, input), or packed data (S, input).
         memory: (B, 2^m, 2^m) complex, or None.
         packing: of packed data, None otherwise.
-        sequence_ids: (B,) int64, what sets the sequences' shots apart; None for their numbers, and with a packing.
+        sequence_ids: (B,) int64, what sets the sequences' random numbers apart; None for their numbers, and with a
+            packing, which knows them.
         evaluation: circuit and backend.
         estimator: SPSA or FDSA.
         generator: source of the seed.
@@ -222,9 +219,15 @@ def over_weights(
     draws = evaluation.is_sampled or (gradient and estimator.draws)
     seed = int(draw_seed(generator)) if draws else 0
     rng_state = torch.get_rng_state() if gradient and encoder.training and type(encoder) is not nn.Linear else None
-    encoded = EncodedRun(encoder, tuple(trainable), packing, sequence_ids, evaluation, estimator, seed, rng_state)
+    encoding = Encoding(encoder, tuple(trainable), evaluation.circuit.n_angles, rng_state)
+    if packing is None:
+        ids = torch.arange(len(x)) if sequence_ids is None else sequence_ids
+        groups: tuple[Group, ...] = (Group(slice(0, len(x)), ids, slice(None)),)
+    else:
+        groups = packing.groups
+    encoded = EncodedRun(encoding, packing, groups, evaluation, estimator, seed)
     if not gradient:
-        return encoded.run(encoded.encode(x), memory)
+        return encoded.run(encoding.angles(x), memory)
     outputs: tuple[Tensor, Tensor | None] = _OverWeights.apply(  # type: ignore[no-untyped-call]
         encoded, x, memory, *trainable.values()
     )

@@ -114,9 +114,9 @@ class Estimator(ABC):
                     raise TypeError(f"c must be a number of radians or weight units, got {value!r}")
                 if not 0 < float(value) < math.inf:
                     raise ValueError(f"c must be positive and finite, got {value!r}")
-            elif name == "common_random_numbers":
+            elif name in ("common_random_numbers", "per_sequence"):
                 if not isinstance(value, bool):
-                    raise TypeError(f"common_random_numbers must be True or False, got {value!r}")
+                    raise TypeError(f"{name} must be True or False, got {value!r}")
             else:
                 if isinstance(value, bool) or not isinstance(value, int):
                     raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -162,6 +162,7 @@ class Perturbation(Estimator):
     wrt: Wrt
     common_random_numbers: bool
     memory_limit: int
+    per_sequence = False  # whether directions over weights belong to one sequence of the batch
 
     @property
     def over_weights(self) -> bool:

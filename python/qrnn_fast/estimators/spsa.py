@@ -19,17 +19,23 @@ class SPSA(Perturbation):
 
     The gradient's estimate is the mean over `samples` directions D of [y(x + c D) - y(x - c D)] / (2 c D), the
     elements of D being +1 or -1 with equal odds (Spall, IEEE Trans. Autom. Control 37, 332, 1992, eq. 2.2). Directions
-    are drawn afresh for every forward pass and every sample; over angles, for every sequence, too.
+    are drawn afresh for every forward pass and every sample; over angles, and with `per_sequence`, for every sequence,
+    too.
 
     Args:
         c: size of the perturbation; radians where `wrt` is "angles", the weights' units where it is "weights".
         samples: directions per gradient; each takes two evaluations.
-        wrt: "weights" perturbs the encoder's parameters, shared over the steps and the batch (in `QRNN` only);
-            "angles" perturbs every sequence's angles, and gradients go on from there by back-propagation.
+        wrt: "weights" perturbs the encoder's parameters, shared over the steps and, without `per_sequence`, the batch
+            (in `QRNN` only); "angles" perturbs every sequence's angles, and gradients go on from there by
+            back-propagation.
         common_random_numbers: with shots, let both ends of a difference draw the same random numbers, so that most of
             the shot noise cancels: the closer the two ends, the fewer of the shots turn out differently. The mean of
             the estimate is the same either way. Other pairs, and every forward pass, draw other numbers. False makes
             the ends independent, as they are on hardware.
+        per_sequence: over weights, draw directions for every sequence of the batch instead of one for all of them. A
+            sequence's difference then multiplies its own directions, at the same number of evaluations, and the
+            variance goes with the sum of the sequences' squared gradients instead of the square of their sum: up to B
+            times less where the B gradients agree, more where they cancel. Over angles it is always so.
         memory_limit: bytes that the perturbed copies of one call may take; more copies are evaluated in several calls.
 
     Raises:
@@ -41,10 +47,19 @@ class SPSA(Perturbation):
     samples: int = 2
     wrt: Wrt = "weights"
     common_random_numbers: bool = True
+    per_sequence: bool = False
     memory_limit: int = field(default=MEMORY_LIMIT, repr=False)
 
     method: ClassVar[str] = "spsa"
     draws: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_sequence and self.wrt != "weights":
+            raise ValueError(
+                "per_sequence is for directions over weights; over angles every sequence has its own ones anyway, so "
+                "leave it out, or set wrt='weights'"
+            )
 
     def n_pairs(self, n_coordinates: int) -> int:
         return self.samples

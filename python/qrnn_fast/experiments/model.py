@@ -146,7 +146,7 @@ def _make_qrnn(settings: Settings, n_inputs: int, directions: torch.Generator, b
     if gradient == UNTRAINED:
         gradient = "adjoint"  # asked for by nobody
     elif gradient == "spsa":
-        gradient = SPSA(c=settings.perturbation, samples=settings.samples, wrt="weights")
+        gradient = SPSA(c=settings.perturbation, samples=settings.samples, per_sequence=settings.per_sequence)
     elif gradient == "fdsa":
         gradient = FDSA(c=settings.perturbation, wrt="weights")
     cell, dtype = QUANTUM[settings.cell], DTYPES[settings.dtype]

@@ -71,6 +71,9 @@ class Settings:
     )
     perturbation: float = _setting(0.1, "Size of the perturbation of spsa and fdsa.")
     samples: int = _setting(2, "Directions averaged over in one update of spsa.")
+    per_sequence: bool = _setting(
+        False, "With spsa, draw directions for every window of a batch instead of one for all: the same evaluations."
+    )
     shots: int | None = _setting(
         None,
         "Samples per circuit evaluation; the adjoint trains on exact probabilities and is measured with shots. Without "
@@ -136,6 +139,10 @@ class Settings:
                 f"{', '.join(GRADIENTS)}"
             )
         self._check_cell(is_native)
+        if self.per_sequence and self.gradient != "spsa":
+            raise ValueError(
+                f"per_sequence is for gradient 'spsa', and this is {self.gradient!r}; leave it out, or choose spsa"
+            )
         if self.stateful and not is_native:
             raise ValueError(f"stateful training needs the memory, which {self.backend!r} does not tell; use native")
         if self.optimiser == "l-bfgs" and (self.stateful or self.gradient != "adjoint"):
