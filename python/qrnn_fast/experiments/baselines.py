@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -39,13 +38,16 @@ class Polynomial:
             Array (rows - lags + 1, number of monomials).
         """
         n = len(observed) - self.lags + 1
-        past = [column for lag in range(self.lags) for column in observed[self.lags - 1 - lag :][:n].T]
-        monomials = [
-            reduce(np.multiply, factors, np.ones(n))
-            for degree in range(self.degree + 1)
-            for factors in combinations_with_replacement(past, degree)
-        ]
-        return np.stack(monomials, axis=1)
+        return self.monomials(np.hstack([observed[self.lags - 1 - lag :][:n] for lag in range(self.lags)]))
+
+    def monomials(self, past: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The monomials of what steps read (n, lags x d), newest row first: (n, number of monomials)."""
+        one_and_past = np.hstack([np.ones((len(past), 1)), past])
+        factors = np.array(list(combinations_with_replacement(range(one_and_past.shape[1]), self.degree)))
+        out = np.ones((len(past), len(factors)))
+        for factor in factors.T:
+            out *= one_and_past[:, factor]
+        return out
 
     def fit(self, task: Task) -> NDArray[np.float64]:
         """The weights (monomials, k) fitted to all training rows.

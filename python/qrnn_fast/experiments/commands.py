@@ -17,6 +17,8 @@ from rich.console import Console
 
 from qrnn_fast.experiments import demo as demonstration
 from qrnn_fast.experiments import runs
+from qrnn_fast.experiments.forecast import LYAPUNOV_TIMES, STEPS, forecast_json, forecast_table
+from qrnn_fast.experiments.forecast_plots import forecast_plot
 from qrnn_fast.experiments.layers import CELLS
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_model
 from qrnn_fast.experiments.noise import GRAMMAR
@@ -165,6 +167,31 @@ def evaluate(
     given = {name: value for name, value in changes.items() if value is not None}
     task, results = runs.evaluate(run, given, max_qpu_seconds)
     make_console().print(errors_table(results, task).rich())
+
+
+@app.command()
+@_plain_errors
+def forecast(
+    run: Annotated[Path, typer.Argument(help="Folder of a run that predicts all columns it observes.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A new or empty folder for forecast.png and forecast.json. Without it: none.")
+    ] = None,
+    warm_up: Annotated[int, typer.Option(help="True rows that a model reads before it goes on alone.")] = 100,
+    steps: Annotated[
+        int | None, typer.Option(help=f"Rows of a forecast. Without it: {LYAPUNOV_TIMES} Lyapunov times, or {STEPS}.")
+    ] = None,
+    starts: Annotated[int, typer.Option(help="Number of forecasts, spread over the validation rows.")] = 50,
+    threshold: Annotated[float, typer.Option(help="The error up to which a forecast is valid.")] = 0.5,
+) -> None:
+    """Let a trained network run on its own predictions, and tell how long they are valid, beside the baselines'."""
+    if out is not None:
+        runs.require_empty(out)
+    task, plan, forecasts = runs.forecast(run, warm_up, steps, starts, threshold)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        forecast_plot(task, plan, forecasts, out / "forecast.png")
+        runs.write_json(out / "forecast.json", forecast_json(task, plan, forecasts))
+    make_console().print(forecast_table(task, plan, forecasts).rich())
 
 
 @app.command()

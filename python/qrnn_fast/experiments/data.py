@@ -54,6 +54,8 @@ class Task:
         windowed: validation windows.
         long_run: the whole validation part as one window.
         n_train: number of training rows.
+        scaling: what all columns of the record were scaled by.
+        lyapunov: largest Lyapunov exponent of the system, per row; None where it is not known.
     """
 
     columns: tuple[str, ...]
@@ -67,6 +69,8 @@ class Task:
     windowed: Windows
     long_run: Windows
     n_train: int
+    scaling: Scaling
+    lyapunov: float | None
 
     @property
     def n_inputs(self) -> int:
@@ -90,6 +94,11 @@ class Task:
     def targets(self, rows: Tensor) -> Tensor:
         """What the steps at `rows` (W, T) predict: (W, T, k), one row ahead."""
         return self.predicted[rows + 1].to(self.dtype)
+
+    def unscaled(self, predicted: Tensor) -> Tensor:
+        """Values of the predicted columns (..., k), scaled, in the system's own units."""
+        low, high = (torch.from_numpy(bound[list(self.predict)]) for bound in (self.scaling.low, self.scaling.high))
+        return low + predicted * (high - low)
 
 
 def streams(task: Task, n_streams: int, offset: int) -> Tensor:
@@ -134,10 +143,12 @@ def make_task(settings: Settings) -> Task:
         columns = system.columns
         observe, predict = _chosen(settings, len(columns), system.observe, system.predict)
         record = _record(system, settings.rows or system.rows)
+        lyapunov: float | None = system.lyapunov * system.dt
     else:
         record = load_record(settings.data)
         columns = tuple(f"column {i}" for i in range(record.shape[1]))
         observe, predict = _chosen(settings, len(columns), "0", None)
+        lyapunov = None
     rows = len(record)
     n_train = split_row(rows)
     cut = {"context": settings.context, "steps": settings.steps, "stride": settings.stride}
@@ -150,7 +161,8 @@ def make_task(settings: Settings) -> Task:
             f"long_washout is {settings.long_washout}, but the validation part has {long_steps} steps only; give a "
             "smaller one or a longer record"
         )
-    scaled = torch.from_numpy(Scaling.fit(record[:n_train]).apply(record))
+    scaling = Scaling.fit(record[:n_train])
+    scaled = torch.from_numpy(scaling.apply(record))
     return Task(
         columns=columns,
         observe=observe,
@@ -163,6 +175,8 @@ def make_task(settings: Settings) -> Task:
         windowed=Windows(torch.from_numpy(windowed), settings.steps, settings.washout),
         long_run=Windows(torch.tensor([long_start]), long_steps, settings.long_washout),
         n_train=n_train,
+        scaling=scaling,
+        lyapunov=lyapunov,
     )
 
 

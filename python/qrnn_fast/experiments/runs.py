@@ -15,10 +15,13 @@ from typing import Any
 import torch
 
 from qrnn_fast import _core
+from qrnn_fast.backends.base import Backend
 from qrnn_fast.experiments.data import Task, make_task
 from qrnn_fast.experiments.errors import Errors
 from qrnn_fast.experiments.evaluate import baseline_errors, model_errors, protocols
+from qrnn_fast.experiments.forecast import Forecast, Plan, make_forecasts, make_plan
 from qrnn_fast.experiments.model import make_backend
+from qrnn_fast.experiments.predictors import Network, baseline_predictors
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import Trainer
 from qrnn_fast.files import write_whole
@@ -159,10 +162,42 @@ def evaluate(
     _use_threads(settings)
     on_backend = settings.measure_on == "backend"
     backend = make_backend(settings, max_qpu_seconds=max_qpu_seconds) if on_backend else "native"
-    trainer = Trainer(settings, make_task(settings), folder, backend)
-    trainer.read()
+    trainer = _read(settings, folder, backend)
     task = make_task(dataclasses.replace(settings, **changes))
     return task, measure(trainer.model, task)
+
+
+def forecast(
+    folder: Path, warm_up: int, steps: int | None, n_starts: int, threshold: float
+) -> tuple[Task, Plan, dict[str, Forecast]]:
+    """Let the network in a folder and the baselines run on their own predictions, on the native backend.
+
+    Args:
+        folder: the run's folder; it is only read.
+        warm_up: as of `make_plan`, and so are the others.
+        steps: as of `make_plan`.
+        n_starts: as of `make_plan`.
+        threshold: as of `make_plan`.
+
+    Returns:
+        The task, which forecasts were made, and the forecasts by model: the network, then the baselines.
+
+    Raises:
+        ValueError: not a run's folder, no whole checkpoint, or forecasts that its task does not allow.
+    """
+    settings = Settings.load(folder / SETTINGS)
+    _use_threads(settings)
+    trainer = _read(settings, folder, "native")
+    task = trainer.task
+    plan = make_plan(task, warm_up, steps, n_starts, threshold)
+    predictors = {NETWORK: Network(trainer.model, task), **baseline_predictors(task)}
+    return task, plan, make_forecasts(task, plan, predictors)
+
+
+def _read(settings: Settings, folder: Path, backend: str | Backend) -> Trainer:
+    trainer = Trainer(settings, make_task(settings), folder, backend)
+    trainer.read()
+    return trainer
 
 
 def write_json(path: Path, value: Any) -> None:
