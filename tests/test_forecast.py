@@ -216,10 +216,19 @@ def test_figures_are_in_lyapunov_times() -> None:
     assert row[2:5] == [f"{times.max():.2f}", f"{times.min():.2f}", "0 of 4"]
 
 
-@pytest.mark.parametrize("system", ["lorenz", "kuramoto-sivashinsky"])
-def test_the_command(tmp_path: Path, system: str) -> None:
+@pytest.mark.parametrize(("system", "cell"), [("lorenz", "lstm"), ("kuramoto-sivashinsky", "crx_chain")])
+def test_the_command(tmp_path: Path, system: str, cell: str) -> None:
     settings = Settings(
-        system=system, rows=160, qubits=2, steps=5, washout=1, long_washout=1, updates=1, validate_every=0, **ALL
+        system=system,
+        cell=cell,
+        rows=160,
+        qubits=2,
+        steps=5,
+        washout=1,
+        long_washout=1,
+        updates=1,
+        validate_every=0,
+        **ALL,
     )
     train(settings, tmp_path / "run")
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
