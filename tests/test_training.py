@@ -19,8 +19,9 @@ from qrnn_fast.experiments.data import make_task
 from qrnn_fast.experiments.evaluate import predict
 from qrnn_fast.experiments.log import keep_lines, read_lines
 from qrnn_fast.experiments.outcomes import loss_drop
+from qrnn_fast.experiments.schedules import learning_rate
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
-from qrnn_fast.experiments.train import CHECKPOINT, EPOCHS, UPDATES, learning_rate
+from qrnn_fast.experiments.train import CHECKPOINT, EPOCHS, UPDATES
 from training import Stopped, assert_same_bits, ignore, stop_after, train, without_seconds
 
 # Resume

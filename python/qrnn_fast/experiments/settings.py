@@ -19,8 +19,8 @@ from qrnn_fast.systems.columns import GRAMMAR, parse_columns
 BACKENDS = "auto, native, aer, runtime:NAME (a processor of IBM's, with the saved account) or fake:NAME (its snapshot)"
 GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
 UNTRAINED = "none"  # in place of a gradient method
-SCHEDULES = ("constant", "one-cycle")
-OPTIMISERS = ("adam", "l-bfgs")
+SCHEDULES = ("constant", "one-cycle", "spall")
+OPTIMISERS = ("adam", "sgd", "l-bfgs")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -93,8 +93,15 @@ class Settings:
         f"What moves the weights: {', '.join(OPTIMISERS)}. l-bfgs takes exact gradients of all training windows at "
         "once, an update being an epoch; batch_size, lr and schedule are not used.",
     )
-    lr: float = _setting(0.01, "Learning rate of Adam; the peak where the schedule is one-cycle.")
-    schedule: str = _setting("constant", f"Learning rate over the updates: {', '.join(SCHEDULES)}.")
+    lr: float = _setting(0.01, "Learning rate: the peak where the schedule is one-cycle, the first where it is spall.")
+    schedule: str = _setting(
+        "constant",
+        f"Learning rate over the updates: {', '.join(SCHEDULES)}. spall lets it fall with the power 0.602 of the "
+        "updates, and the perturbation of spsa and fdsa with the power 0.101 (Spall, 1998).",
+    )
+    clip: float | None = _setting(
+        None, "Norm to which a longer gradient, by all weights together, is cut down. Without it: no such limit."
+    )
     ridge: float | None = _setting(
         None,
         "Penalty of a ridge regression that replaces the head at the end, on the training rows run as one sequence; "
@@ -155,9 +162,11 @@ class Settings:
             raise ValueError(f"{self.backend} has noise of its own; leave noise out, or train on native or aer")
         if self.washout >= self.steps:
             raise ValueError(f"washout must be below steps ({self.steps}), or no step is left; got {self.washout}")
-        for name in ("lr", "perturbation"):
+        if self.optimiser == "l-bfgs" and self.clip is not None:
+            raise ValueError("optimiser 'l-bfgs' chooses its steps by a line search; leave clip out")
+        for name in ("lr", "perturbation", "clip"):
             value = getattr(self, name)
-            if not 0 < value < float("inf"):
+            if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be a finite number above 0, got {value}")
         if self.ridge is not None and not 0 <= self.ridge < float("inf"):
             raise ValueError(f"ridge must be a finite number of at least 0, got {self.ridge}")

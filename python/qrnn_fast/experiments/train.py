@@ -1,4 +1,4 @@
-"""Training by Adam, with checkpoints from which a run continues to the same bits."""
+"""Training, with checkpoints from which a run continues to the same bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.runtime import Runtime
+from qrnn_fast.estimators import FDSA, SPSA
 from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task, streams
 from qrnn_fast.experiments.evaluate import model_errors, protocols
@@ -25,7 +26,9 @@ from qrnn_fast.experiments.full_batch import FullBatch
 from qrnn_fast.experiments.log import append_line, keep_lines
 from qrnn_fast.experiments.model import Memory, evaluations_per_sequence, make_model
 from qrnn_fast.experiments.ridge import fit_head
+from qrnn_fast.experiments.schedules import learning_rate, perturbation
 from qrnn_fast.experiments.settings import UNTRAINED, Settings
+from qrnn_fast.nn import QRNN
 
 CHECKPOINT = "checkpoint.pt"
 UPDATES = "updates.jsonl"
@@ -48,23 +51,16 @@ _STATE_KEYS = {
 OnUpdate = Callable[[int, float], None]
 
 
-def learning_rate(settings: Settings, update: int, total: int) -> float:
-    """The learning rate of update number `update` (from 0) of `total`.
+class Update(NamedTuple):
+    """What an update tells: its loss, the number of windows evaluated and, where it is clipped, the gradient's norm."""
 
-    "one-cycle" rises along a cosine from lr / 25 to lr over the first three tenths and falls along another to
-    lr / 1000 (after L. N. Smith and N. Topin, arXiv:1708.07120).
-    """
-    if settings.schedule == "constant":
-        return settings.lr
-    rise = 0.3 * total
-    begin, end, part = (
-        (1 / 25, 1.0, update / rise) if update < rise else (1.0, 1 / 1000, (update - rise) / (total - rise))
-    )
-    return settings.lr * (end + (begin - end) * (1 + math.cos(math.pi * part)) / 2)
+    loss: float
+    windows: int
+    gradient_norm: float | None = None
 
 
 class DivergedError(RuntimeError):
-    """A loss that is not finite."""
+    """A loss or gradient that is not finite."""
 
 
 class Trainer:
@@ -88,11 +84,12 @@ class Trainer:
         self.directions = torch.Generator().manual_seed(int(direction_seed))
         self.processor = backend if isinstance(backend, Runtime) else None
         self.model = make_model(settings, task.n_inputs, task.n_targets, int(init_seed), self.directions, backend)
-        self.optimiser: torch.optim.Adam | FullBatch
-        if settings.optimiser == "adam":
-            self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.lr, fused=True)
-        else:
+        self.optimiser: torch.optim.Optimizer | FullBatch
+        if settings.optimiser == "l-bfgs":
             self.optimiser = FullBatch(self.model, task, settings.ridge)
+        else:
+            kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[settings.optimiser]
+            self.optimiser = kind(self.model.parameters(), lr=settings.lr, fused=True)
         self.evaluations_per_sequence = evaluations_per_sequence(settings, self.model.layer)
         self.update = 0
         self.evaluations = 0
@@ -172,7 +169,8 @@ class Trainer:
             on_update: called after each update with its number (from 1) and its loss.
 
         Raises:
-            DivergedError: the loss is not finite; the weights were left as they were before that update.
+            DivergedError: the loss or, where it is clipped, the gradient is not finite; the weights were left as they
+                were before that update.
         """
         every, ridge = self.settings.checkpoint_every, self.settings.ridge
         if self.update == 0:
@@ -201,49 +199,60 @@ class Trainer:
     def _step(self) -> dict[str, Any]:
         began = time.perf_counter()
         lr = learning_rate(self.settings, self.update, self.total_updates)
-        loss, sequences = (
+        update = (
             self._search(self.optimiser)
             if isinstance(self.optimiser, FullBatch)
             else self._next_batch(self.optimiser, lr)
         )
         self.update += 1
-        self.evaluations += sequences * self.evaluations_per_sequence
-        return {
+        self.evaluations += update.windows * self.evaluations_per_sequence
+        record = {
             "update": self.update,
             "epoch": (self.update - 1) // self.updates_per_epoch + 1,
-            "loss": loss,
+            "loss": update.loss,
             "seconds": time.perf_counter() - began,
             "evaluations": self.evaluations,
             "lr": None if isinstance(self.optimiser, FullBatch) else lr,
         }
+        return record if update.gradient_norm is None else {**record, "gradient_norm": update.gradient_norm}
 
-    def _next_batch(self, optimiser: torch.optim.Adam, lr: float) -> tuple[float, int]:
-        """One update by the next batch: its loss and its number of windows."""
+    def _next_batch(self, optimiser: torch.optim.Optimizer, lr: float) -> Update:
+        """One update by the next batch."""
         if self.position == len(self.order):
             self.order, self.position, self.memory = self._new_order(), 0, None
         batch = self.order[self.position : self.position + self.settings.batch_size]
         for group in optimiser.param_groups:
             group["lr"] = lr
+        self._set_perturbation(perturbation(self.settings, self.update))
         loss = self._loss(batch)
         value = loss.item()
-        self._check_finite(value)
+        self._check_finite("loss", value)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        norm = None
+        if self.settings.clip is not None:
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip).item()
+            self._check_finite("norm of the gradient", norm)
         optimiser.step()
         self.position += len(batch)
-        return value, len(batch)
+        return Update(value, len(batch), norm)
 
-    def _search(self, optimiser: FullBatch) -> tuple[float, int]:
-        """One update by all windows: the loss behind it and the number of windows evaluated."""
+    def _set_perturbation(self, c: float) -> None:
+        layer = self.model.layer
+        if isinstance(layer, QRNN) and isinstance(layer.gradient, SPSA | FDSA) and layer.gradient.c != c:
+            layer.gradient = dataclasses.replace(layer.gradient, c=c)
+
+    def _search(self, optimiser: FullBatch) -> Update:
+        """One update by all windows; the loss is that behind it."""
         before = optimiser.evaluations
         value = optimiser.step()
-        self._check_finite(value)
-        return value, (optimiser.evaluations - before) * len(self.task.train.starts)
+        self._check_finite("loss", value)
+        return Update(value, (optimiser.evaluations - before) * len(self.task.train.starts))
 
-    def _check_finite(self, loss: float) -> None:
-        if not math.isfinite(loss):
+    def _check_finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
             raise DivergedError(
-                f"the loss of update {self.update + 1} is {loss}: training has diverged; lower --lr. The checkpoint "
+                f"the {name} of update {self.update + 1} is {value}: training has diverged; lower --lr. The checkpoint "
                 f"in {self.folder} is of an earlier update"
             )
 
