@@ -143,7 +143,7 @@ def test_training_on_many_columns(tmp_path: Path, gradient: str) -> None:
     table = errors_table(results, trainer.task)
     assert "worst of 56 columns" in table.title
     assert all(len(cell) < 30 for row in table.sections[0] for cell in row)
-    assert "quadratic in 20 lags: left out, its 13,041 monomials" in table.markdown()
+    assert "quadratic in 20 lags: left out, its 13,041 features" in table.markdown()
 
 
 def test_baselines_read_all_observed_columns() -> None:
@@ -156,10 +156,10 @@ def test_baselines_read_all_observed_columns() -> None:
     errors = Polynomial(lags=2, degree=2).errors(task, sets)["windowed"]
     assert max(errors.columns) < 1e-9
     assert Polynomial(lags=1, degree=2).errors(task, sets)["windowed"].columns[1] > 1e-4
-    sizes = {name: baseline.n_monomials(3) for name, baseline in BASELINES.items()}
-    assert list(sizes.values()) == [1, 20, 10, 55, 1891]
+    sizes = {name: baseline.n_features(3) for name, baseline in BASELINES.items()}
+    assert list(sizes.values()) == [1, 20, 10, 55, 1891, 71]
     assert set(BASELINES) - set(baseline_errors(task, sets)) == {"quadratic in 20 lags"}  # 280 training rows
     assert left_out(task) == [
-        "quadratic in 20 lags: left out, its 1,891 monomials are more than a third of the 280 training rows"
+        "quadratic in 20 lags: left out, its 1,891 features are more than a third of the 280 training rows"
     ]
     assert BASELINES["quadratic in 3 lags"].features(task.observed.numpy()).shape == (398, 55)

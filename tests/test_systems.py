@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from qrnn_fast.experiments.baselines import BASELINES, Polynomial
+from qrnn_fast.experiments.baselines import BASELINES, ECHO_STATE, EchoStateNetwork, Polynomial
 from qrnn_fast.experiments.data import Windows, make_task
 from qrnn_fast.experiments.evaluate import baseline_errors, protocols
 from qrnn_fast.experiments.settings import Settings
@@ -237,12 +237,58 @@ def test_the_mean_is_measured_on_the_windows_targets(tmp_path: Path) -> None:
 
 def test_baselines_rank_on_lorenz_as_the_field_reports() -> None:
     task = make_task(Settings())
-    ranking = [errors["windowed"].mean for errors in baseline_errors(task, protocols(task)).values()]
+    errors = baseline_errors(task, protocols(task))
+    echo_state = errors.pop(ECHO_STATE)
+    ranking = [e["windowed"].mean for e in errors.values()]
     assert ranking == sorted(ranking, reverse=True)
     assert 0.16 < ranking[0] < 0.24
     assert 0.09 < ranking[1] < 0.15
     assert 0.02 < ranking[3] < 0.05
     assert ranking[4] < 0.015
+    assert 0.005 < echo_state["long run"].mean < 0.021
+    assert echo_state["windowed"].mean < 0.05
+
+
+def test_a_reservoir_step_by_step() -> None:
+    """States by the definition, from any state on; seeds and columns have weights of their own."""
+    network = EchoStateNetwork(nodes=7, seeds=2, leak=0.4, spectral_radius=0.8, scale=0.5)
+    reservoir = network.reservoir(3)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3))
+    states = reservoir.run(x)
+    assert states.shape == (2, 2, 5, 7)
+    for seed in range(2):
+        assert np.abs(np.linalg.eigvals(reservoir.recurrent[seed])).max() == pytest.approx(0.8)
+        for b in range(2):
+            state = np.zeros(7)
+            for t in range(5):
+                total = (
+                    reservoir.inputs[seed].T @ x[b, t] + reservoir.recurrent[seed].T @ state + reservoir.bias[seed, 0]
+                )
+                state = 0.6 * state + 0.4 * np.tanh(total)
+                np.testing.assert_allclose(states[seed, b, t], state, atol=1e-14)
+    assert not np.allclose(states[0], states[1])
+    np.testing.assert_allclose(reservoir.step(states[:, :, 3], x[:, 4]), states[:, :, 4], atol=1e-14)
+
+
+def test_an_echo_state_network_learns_what_needs_memory(tmp_path: Path) -> None:
+    """The product of the last two inputs, out of one row per step; the targets are those of the protocols."""
+    x = np.random.default_rng(0).uniform(size=1500)
+    record = np.stack([x, np.roll(x * np.roll(x, 1), 1)], axis=1)[3:]
+    task = make_task(Settings(data=save(tmp_path, record), steps=12, washout=6, long_washout=20))
+    sets = protocols(task)
+    network = EchoStateNetwork(leak=1.0, spectral_radius=0.5, seeds=2)
+    errors = network.errors(task, sets)
+    of_seeds = network.errors_of_seeds(task, sets)
+    for name, error in errors.items():
+        assert error.mean < 0.03 < 0.1 < Polynomial(lags=1, degree=3).errors(task, sets)[name].mean
+        assert error.mean == pytest.approx(np.mean([e.mean for e in of_seeds[name]]))
+    assert of_seeds["long run"][0] != of_seeds["long run"][1]
+    run = task.long_run
+    features = network.reservoir(1).run(task.observed[run.rows()].numpy())[0, 0]
+    readout = network.fit(task)[0]
+    predicted = features @ readout[:-1] + readout[-1]
+    difference = predicted[20:] - task.predicted[run.rows()[0] + 1].numpy()[20:]
+    assert np.sqrt((difference**2).mean()) == pytest.approx(of_seeds["long run"][0].mean, rel=1e-9)
 
 
 def test_quadratic_in_twenty_lags_has_462_parameters() -> None:

@@ -87,6 +87,12 @@ class Task:
         """Names of the predicted columns."""
         return tuple(self.columns[column] for column in self.predict)
 
+    @property
+    def training_run(self) -> Windows:
+        """The training part as one sequence, as the validation part is in the long run."""
+        first = self.context - 1
+        return Windows(torch.tensor([first]), self.n_train - 1 - first, self.long_run.washout)
+
     def inputs(self, rows: Tensor) -> Tensor:
         """What the steps at `rows` (W, T) read: (W, T, context x d), newest row first, a row's columns side by side."""
         return self.observed[rows[..., None] - torch.arange(self.context)].flatten(-2).to(self.dtype)

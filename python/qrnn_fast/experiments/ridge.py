@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 from torch import Tensor, nn
 
@@ -22,9 +20,7 @@ def fit_head(model: Forecaster, task: Task, penalty: float) -> None:
         task: gives the training rows.
         penalty: as of `solve_head`.
     """
-    first = task.context - 1
-    start = torch.tensor([first])
-    whole = dataclasses.replace(task.long_run, starts=start, steps=task.n_train - 1 - first)
+    whole = task.training_run
     rows = whole.rows()
     with torch.no_grad():
         outputs = model.outputs(task.inputs(rows))[0][0, whole.washout :]
