@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from qrnn_fast.experiments import runs
-from qrnn_fast.experiments.baselines import Polynomial
+from qrnn_fast.experiments.baselines import CUBIC, ECHO_STATE, Polynomial
 from qrnn_fast.experiments.commands import app
 from qrnn_fast.experiments.data import Task, make_task
 from qrnn_fast.experiments.forecast import (
@@ -134,6 +134,21 @@ def test_a_forecast_is_what_the_network_says_of_its_own_predictions(network: Net
     with torch.no_grad():
         in_one_piece = network.model(inputs[None])
     torch.testing.assert_close(predicted[0], in_one_piece[0, 7:], rtol=0, atol=1e-12)
+
+
+def test_an_echo_state_network_carries_its_state(tmp_path: Path) -> None:
+    """It forecasts a wave of which one row does not tell the phase, and as a single run over the rows says."""
+    t = np.arange(900)
+    task = of_record(tmp_path, np.stack([np.cos(0.3 * t), np.cos(0.3 * t) ** 2], axis=1))
+    predictors = baseline_predictors(task)
+    plan = make_plan(task, warm_up=60, steps=40, n_starts=3, threshold=0.1)
+    found = make_forecasts(task, plan, {name: predictors[name] for name in (ECHO_STATE, CUBIC)})
+    assert found[ECHO_STATE].valid_steps.min() > 20 > found[CUBIC].valid_steps.max()
+    warm_up = task.observed[700:760][None]
+    predicted = closed_loop(predictors[ECHO_STATE], warm_up, [0, 1], 5)
+    rows = torch.cat([warm_up[0], predicted[0, :-1]])
+    in_one_piece, _ = predictors[ECHO_STATE].predict(rows[None], None)
+    torch.testing.assert_close(predicted[0], in_one_piece[0, 59:], rtol=0, atol=1e-9)
 
 
 def test_starts_side_by_side_are_starts_one_by_one(network: Network) -> None:

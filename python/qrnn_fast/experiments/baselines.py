@@ -101,10 +101,16 @@ class Reservoir(NamedTuple):
         drive = state @ self.recurrent + x @ self.inputs + self.bias
         return (1 - self.leak) * state + self.leak * np.tanh(drive)
 
-    def run(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The states (S, B, T, N) behind every step of sequences x (B, T, d), begun from zero."""
+    def of_seed(self, seed: int) -> Reservoir:
+        """That of one seed alone."""
+        one = slice(seed, seed + 1)
+        return Reservoir(self.recurrent[one], self.inputs[one], self.bias[one], self.leak)
+
+    def run(self, x: NDArray[np.float64], state: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """The states (S, B, T, N) behind every step of sequences x (B, T, d), begun from zero or from (S, B, N)."""
         n_seeds, _, n_nodes = self.inputs.shape
-        state = np.zeros((n_seeds, len(x), n_nodes))
+        if state is None:
+            state = np.zeros((n_seeds, len(x), n_nodes))
         states = np.empty((n_seeds, *x.shape[:2], n_nodes))
         for t in range(x.shape[1]):
             states[:, :, t] = state = self.step(state, x[:, t])
@@ -167,8 +173,7 @@ class EchoStateNetwork:
             product += scored.mT @ targets
             n_rows += len(targets)
         free = np.diag([1.0] * self.nodes + [0.0])
-        weights: NDArray[np.float64] = np.linalg.solve(square + self.ridge * n_rows * free, product)
-        return weights
+        return np.linalg.solve(square + self.ridge * n_rows * free, product).astype(np.float64)
 
     def errors(self, task: Task, protocols: Mapping[str, Windows]) -> dict[str, Errors]:
         """Fit and measure on the very targets of the protocols: the mean of the seeds' errors."""
@@ -194,7 +199,7 @@ class EchoStateNetwork:
     def _features(self, task: Task, windows: Windows) -> Iterator[tuple[Tensor, NDArray[np.float64]]]:
         """Some windows at a time: the rows (B, T) of their steps, and the features (S, B, T, N + 1) behind them."""
         reservoir = self.reservoir(len(task.observe))
-        for rows in windows.rows().split(max(1, _STEPS_AT_ONCE // windows.steps)):
+        for rows in torch.split(windows.rows(), max(1, _STEPS_AT_ONCE // windows.steps)):
             states = reservoir.run(task.observed[rows].numpy())
             yield rows, np.concatenate([states, np.ones((*states.shape[:-1], 1))], axis=-1)
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qrnn_fast.experiments.baselines import BASELINES, Polynomial, fits
+from qrnn_fast.experiments.baselines import BASELINES, Polynomial, Reservoir, fits
 from qrnn_fast.experiments.data import Task
 from qrnn_fast.experiments.model import Forecaster
 
@@ -89,6 +89,30 @@ class Regression:
 
 
 @dataclass(frozen=True)
+class EchoState:
+    """A reservoir with a fitted readout, which carries its state.
+
+    Attributes:
+        reservoir: that of one seed.
+        readout: (N + 1, k), the constant's weights last.
+    """
+
+    reservoir: Reservoir
+    readout: NDArray[np.float64]
+
+    @property
+    def lags(self) -> int:
+        """One row."""
+        return 1
+
+    def predict(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """As of `Predictor`; the state is the reservoir's, (1, S, N)."""
+        states = self.reservoir.run(x.numpy(), state)
+        predicted = states[0] @ self.readout[:-1] + self.readout[-1]
+        return torch.from_numpy(predicted), states[:, :, -1]
+
+
+@dataclass(frozen=True)
 class Persistence:
     """Predicts that nothing changes.
 
@@ -109,11 +133,19 @@ class Persistence:
 
 
 def baseline_predictors(task: Task) -> dict[str, Predictor]:
-    """Persistence, where all predicted columns are observed, and the baselines that fit a task, fitted here."""
+    """Persistence, where all predicted columns are observed, and the baselines that fit a task, fitted here.
+
+    Of an echo-state network's seeds it is the first.
+    """
     predictors: dict[str, Predictor] = {}
     if set(task.predict) <= set(task.observe):
         predictors["persistence"] = Persistence(tuple(task.observe.index(column) for column in task.predict))
     for name, baseline in BASELINES.items():
         if fits(baseline, task):
-            predictors[name] = Regression(baseline, baseline.fit(task))
+            fitted = baseline.fit(task)
+            if isinstance(baseline, Polynomial):
+                predictors[name] = Regression(baseline, fitted)
+            else:
+                reservoir = baseline.reservoir(len(task.observe)).of_seed(0)
+                predictors[name] = EchoState(reservoir, fitted[0])
     return predictors
