@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from qrnn_fast.experiments import runs
+from qrnn_fast.experiments.evaluate import predict
 from qrnn_fast.experiments.log import read_lines
 from qrnn_fast.experiments.schedules import learning_rate, perturbation
 from qrnn_fast.experiments.settings import Settings
@@ -21,6 +22,7 @@ WAYS: list[dict[str, Any]] = [
     {"gradient": "spsa", "schedule": "spall", "optimiser": "sgd", "lr": 0.5},
     {"gradient": "fdsa", "schedule": "spall"},
     {"optimiser": "sgd", "clip": 0.3},
+    {"gradient": "spsa", "reset_memory": True, "ridge": 1e-6},
 ]
 
 
@@ -106,3 +108,45 @@ def test_a_gradient_that_is_not_finite_ends_a_clipped_run(settings: Settings, tm
 def test_lbfgs_takes_no_limit_to_its_steps() -> None:
     with pytest.raises(ValueError, match="line search; leave clip out"):
         Settings(optimiser="l-bfgs", clip=1.0)
+
+
+def test_a_reset_memory_is_that_of_steps_on_their_own(settings: Settings, tmp_path: Path) -> None:
+    """Outputs and gradients are those of the network that remembers, given each step as a sequence of its own."""
+    reset = train(dataclasses.replace(settings, reset_memory=True, updates=3), tmp_path / "reset")
+    other = runs.begin(settings, tmp_path / "other")
+    other.model.load_state_dict(reset.model.state_dict())
+    x = reset.task.inputs(reset.task.train.rows())
+    mine, folded, remembered = (
+        reset.model(x),
+        other.model(x.flatten(0, 1).unsqueeze(1)).view(*x.shape[:2], -1),
+        other.model(x),
+    )
+    torch.testing.assert_close(mine, folded, rtol=0, atol=1e-12)
+    torch.testing.assert_close(mine[:, 0], remembered[:, 0], rtol=0, atol=1e-12)
+    assert (mine - remembered).abs()[:, 1:].max() > 1e-2
+    gradients = [
+        torch.autograd.grad(predicted.square().sum(), list(model.parameters()))
+        for predicted, model in ((mine, reset.model), (folded, other.model))
+    ]
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+
+
+def test_where_the_memory_is_reset_the_long_run_is_the_windows(settings: Settings, tmp_path: Path) -> None:
+    settings = dataclasses.replace(settings, reset_memory=True, ridge=1e-6, updates=3)
+    trainer = train(settings, tmp_path / "run")
+    task = trainer.task
+    long_run = predict(trainer.model, task, task.long_run)[0]
+    at = task.windowed.rows() - task.long_run.starts
+    torch.testing.assert_close(predict(trainer.model, task, task.windowed), long_run[at], rtol=0, atol=1e-12)
+    errors = runs.finish(trainer)[runs.NETWORK]
+    assert runs.evaluate(tmp_path / "run", {})[1][runs.NETWORK] == errors
+    assert errors["long run, no washout"].mean != errors["long run"].mean
+
+
+@pytest.mark.parametrize(
+    ("other", "match"), [({"stateful": True}, "carries the memory over"), ({"cell": "gru"}, "is no circuit")]
+)
+def test_what_a_reset_memory_does_not_go_with(other: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Settings(reset_memory=True, **other)

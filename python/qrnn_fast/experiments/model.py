@@ -151,6 +151,8 @@ def _make_qrnn(settings: Settings, n_inputs: int, directions: torch.Generator, b
         gradient = FDSA(c=settings.perturbation, wrt="weights")
     cell, dtype = QUANTUM[settings.cell], DTYPES[settings.dtype]
     circuit = cell.circuit(settings.qubits, settings.repeats)
+    if settings.reset_memory:
+        circuit.reset(circuit.memory)
     encoder = None if cell.encoder is None else cell.encoder(n_inputs, circuit, settings.repeats, dtype)
     return QRNN(
         n_inputs,

@@ -64,6 +64,11 @@ class Settings:
         "Train on windows that follow each other, batch_size streams side by side, each begun with the memory of the "
         "one before (truncated backpropagation through time); stride is not used, washout in the first ones alone.",
     )
+    reset_memory: bool = _setting(
+        False,
+        "Reset the memory qubits, too, after every step, in training and wherever errors are measured, so that a step "
+        "knows its context alone: the control experiment.",
+    )
     gradient: str = _setting(
         "adjoint",
         f"Gradient method: {', '.join(GRADIENTS)}; or {UNTRAINED}: the layer stays as drawn, ridge solves the head, "
@@ -152,6 +157,8 @@ class Settings:
             )
         if self.stateful and not is_native:
             raise ValueError(f"stateful training needs the memory, which {self.backend!r} does not tell; use native")
+        if self.stateful and self.reset_memory:
+            raise ValueError("stateful training carries the memory over, and reset_memory drops it; choose one of them")
         if self.optimiser == "l-bfgs" and (self.stateful or self.gradient != "adjoint"):
             raise ValueError(
                 "optimiser 'l-bfgs' takes exact gradients of all windows at once, so gradient must be 'adjoint' and "
@@ -191,6 +198,8 @@ class Settings:
                 f"cell {self.cell!r} is no circuit and trains by backpropagation, which is gradient 'adjoint'; got "
                 f"{self.gradient!r}"
             )
+        if self.reset_memory:
+            raise ValueError(f"cell {self.cell!r} is no circuit, whose qubits reset_memory resets; leave it out")
         measured = self.shots is not None or self.noise is not None or self.measure_on != "native"
         if measured or not is_native:
             raise ValueError(f"cell {self.cell!r} is no circuit; leave out shots, noise, backend and measure_on")
