@@ -54,7 +54,7 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, ImportError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
         except (RuntimeError, OSError) as error:

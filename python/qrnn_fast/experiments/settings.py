@@ -13,7 +13,7 @@ import torch
 from qrnn_fast.experiments.layers import CELLS, CLASSICAL, QUANTUM
 from qrnn_fast.experiments.noise import GRAMMAR as NOISE_GRAMMAR
 from qrnn_fast.experiments.noise import parse
-from qrnn_fast.systems import SYSTEMS, find_system
+from qrnn_fast.systems import NAMES, find_system
 from qrnn_fast.systems.columns import GRAMMAR, parse_columns
 
 BACKENDS = "auto, native, aer, runtime:NAME (a processor of IBM's, with the saved account) or fake:NAME (its snapshot)"
@@ -39,7 +39,7 @@ class Settings:
     data: str | None = _setting(
         None, "A .npy file (rows, columns), in place of a system; column 0 is observed where observe says nothing."
     )
-    system: str = _setting("lorenz", f"The system whose record is made: {', '.join(SYSTEMS)}.")
+    system: str = _setting("lorenz", f"The system whose record is made: {NAMES}.")
     rows: int | None = _setting(None, "Rows of a system's record; the first 70 % train. Without it: the system's own.")
     observe: str | None = _setting(None, f"The columns that are read: {GRAMMAR}. Without it: the system's own.")
     predict: str | None = _setting(

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from qrnn_fast.systems.dysts_flows import PREFIX, dysts_system
 from qrnn_fast.systems.kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinsky2D
 from qrnn_fast.systems.lorenz import Lorenz
-
-
-@dataclass(frozen=True)
-class System:
-    """A system to learn from.
-
-    Attributes:
-        name: what `find_system` knows it by.
-        title: its name in print.
-        columns: names of the record's columns.
-        rows: rows of the record where no number is given.
-        observe: the columns that are observed where none are given, as text of `columns.GRAMMAR`.
-        predict: the columns that are predicted where none are given; None for all that are not observed.
-        dt: time between two rows.
-        lyapunov: largest Lyapunov exponent, in units of one over the system's time.
-        record: the record of so many rows, (rows, columns), float64.
-    """
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    rows: int
-    observe: str
-    predict: str | None
-    dt: float
-    lyapunov: float
-    record: Callable[[int], NDArray[np.float64]]
+from qrnn_fast.systems.system import System
 
 
 def _grid(points: int, every: int, first: int) -> str:
@@ -95,12 +67,18 @@ SYSTEMS = {
 }
 
 
+NAMES = f"{', '.join(SYSTEMS)}, {PREFIX}NAME (a flow of the package dysts, such as {PREFIX}Rossler)"
+
+
 def find_system(name: str) -> System:
-    """The system of a name.
+    """The system of a name, one of `NAMES`.
 
     Raises:
+        ImportError: it is one of dysts', which is not installed.
         ValueError: there is none of this name.
     """
+    if name.startswith(PREFIX):
+        return dysts_system(name.removeprefix(PREFIX))
     if name not in SYSTEMS:
-        raise ValueError(f"system must be one of {', '.join(SYSTEMS)}; got {name!r}")
+        raise ValueError(f"system must be one of {NAMES}; got {name!r}")
     return SYSTEMS[name]
