@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +63,33 @@ def test_settings_refuse(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(ValueError, match=f"^{name} must"):
         Settings(**wrong)
+
+
+def test_settings_from_before_a_setting_existed(tmp_path: Path) -> None:
+    """A file as the first version wrote it; its runs go on as they were."""
+    path = tmp_path / "settings.json"
+    first = {
+        "data": None, "rows": 2000, "cell": "reuploading", "qubits": 4, "repeats": 2, "context": 3, "steps": 30,
+        "stride": 4, "washout": 6, "long_washout": 50, "gradient": "spsa", "perturbation": 0.2, "samples": 4,
+        "epochs": 7, "updates": 90, "batch_size": 16, "lr": 0.03, "schedule": "one-cycle", "seed": 5,
+        "dtype": "float32", "threads": 1, "checkpoint_every": 10, "validate_every": 2,
+    }  # fmt: skip
+    path.write_text(json.dumps(first))
+    settings = Settings.load(path)
+    assert {name: getattr(settings, name) for name in first} == first
+    added = dataclasses.asdict(settings).keys() - first.keys()
+    assert {name: getattr(settings, name) for name in added} == {name: getattr(Settings(), name) for name in added}
+    settings.save(path)
+    assert Settings.load(path) == settings
+
+
+def test_unknown_settings_in_a_file_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    Settings().save(path)
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "momentum": 0.9, "beta": 1}))
+    with pytest.raises(ValueError, match=r"settings\.json: .* none of the name beta, momentum; accepted: backend"):
+        Settings.load(path)
 
 
 def test_noise_is_built_from_its_text() -> None:

@@ -95,7 +95,7 @@ def test_resume_refuses_what_is_no_run(settings: Settings, tmp_path: Path) -> No
     (folder / CHECKPOINT).unlink()
     with pytest.raises(ValueError, match="no such checkpoint"):
         runs.resume(folder, {})
-    for content in ("{", "[]", '{"lr": 1}'):
+    for content in ("{", "[]", "{}", '{"learning_rate": 1}'):
         (folder / "settings.json").write_text(content)
         with pytest.raises(ValueError, match="a run's settings"):
             runs.resume(folder, {})

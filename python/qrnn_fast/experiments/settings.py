@@ -220,7 +220,9 @@ class Settings:
 
     @classmethod
     def load(cls, path: Path) -> Settings:
-        """Read settings written by `save`.
+        """Read settings written by `save`, by this version or one before it.
+
+        A setting that the file lacks is one that did not exist yet: the default stands for what was done without it.
 
         Raises:
             ValueError: no such file, or a file that does not hold settings.
@@ -232,9 +234,13 @@ class Settings:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: cannot be read as a run's settings ({error})") from error
         names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
-            given = sorted(values) if isinstance(values, dict) else values
-            raise ValueError(f"{path}: is not a run's settings: it must have the keys {sorted(names)}, got {given}")
+        if not isinstance(values, dict) or not values:
+            raise ValueError(f"{path}: is not a run's settings, which are an object with the keys {sorted(names)}")
+        if unknown := sorted(values.keys() - names):
+            raise ValueError(
+                f"{path}: is not a run's settings of this version, which has none of the name {', '.join(unknown)}; "
+                f"accepted: {', '.join(sorted(names))}"
+            )
         return cls(**values)
 
     def refuse_other(self, given: dict[str, Any]) -> None:
