@@ -29,12 +29,16 @@ def generator() -> torch.Generator:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Two qubits, 39 windows, 10 updates an epoch."""
+    return small_settings(tmp_path)
+
+
+def small_settings(folder: Path) -> Settings:
+    """Two qubits, 39 windows, 10 updates an epoch, on a record that is put into the folder."""
     t = np.arange(120)
     record = np.stack([np.sin(0.3 * t), np.cos(0.3 * t), np.sin(0.3 * t) ** 2], axis=1)
-    np.save(tmp_path / "record.npy", record)
+    np.save(folder / "record.npy", record)
     return Settings(
-        data=str(tmp_path / "record.npy"),
+        data=str(folder / "record.npy"),
         qubits=2,
         context=2,
         steps=6,

@@ -23,6 +23,7 @@ from qrnn_fast.experiments.layers import CELLS
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_model
 from qrnn_fast.experiments.noise import GRAMMAR
 from qrnn_fast.experiments.progress import TrainingProgress, make_console
+from qrnn_fast.experiments.ranks import EndedError, Ranks
 from qrnn_fast.experiments.report import errors_table
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
 from qrnn_fast.experiments.study import executor, report, study
@@ -51,8 +52,10 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except typer.Exit:  # a RuntimeError by inheritance
             raise
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+        except EndedError:
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt as interrupt:
+            print(str(interrupt) or "interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except (ValueError, TypeError, ImportError) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -126,27 +129,30 @@ def train(
     ] = None,
     **given: Any,
 ) -> None:
-    """Train one network and report its errors beside the baselines'."""
-    console = make_console()
+    """Train one network and report its errors beside the baselines'; under torchrun, by all its processes."""
     if "data" in given:
         given["data"] = str(Path(given["data"]).resolve())
-    if resume:
-        trainer = runs.resume(out, given, max_qpu_seconds)
-        console.print(f"{out}: at update {trainer.update} of {trainer.total_updates}")
-    else:
-        trainer = runs.begin(Settings(**given), out, max_qpu_seconds)
-    if trainer.processor is not None:
-        console.print(f"{trainer.processor!r}\n{runs.qpu_estimate(trainer)}", highlight=False)
-    try:
-        _train(trainer, console, trainer.settings.gradient)
-    except KeyboardInterrupt:
-        jobs = " and collect its jobs" if trainer.processor is not None else ""
-        print(f"interrupted; the checkpoint in {out} is whole, continue{jobs} with --resume", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
+    with Ranks.of_torchrun() as ranks:
+        console = make_console(quiet=not ranks.is_first)
+        if resume:
+            trainer = runs.resume(out, given, max_qpu_seconds, ranks)
+            console.print(f"{out}: at update {trainer.update} of {trainer.total_updates}")
+        else:
+            trainer = runs.begin(Settings(**given), out, max_qpu_seconds, ranks)
         if trainer.processor is not None:
-            console.print(f"QPU time used: {trainer.processor.used_qpu_seconds:.1f} s", highlight=False)
-    console.print(errors_table(runs.finish(trainer), trainer.task).rich())
+            console.print(f"{trainer.processor!r}\n{runs.qpu_estimate(trainer)}", highlight=False)
+        try:
+            _train(trainer, console, trainer.settings.gradient)
+        except KeyboardInterrupt:
+            jobs = " and collect its jobs" if trainer.processor is not None else ""
+            raise KeyboardInterrupt(
+                f"interrupted; the checkpoint in {out} is whole, continue{jobs} with --resume"
+            ) from None
+        finally:
+            if trainer.processor is not None:
+                console.print(f"QPU time used: {trainer.processor.used_qpu_seconds:.1f} s", highlight=False)
+        if ranks.is_first:
+            console.print(errors_table(runs.finish(trainer), trainer.task).rich())
 
 
 @app.command()

@@ -6,11 +6,61 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Self, TextIO
 
 
-def append_line(file: TextIO, record: dict[str, Any]) -> None:
-    """Append a record."""
+class NoLog:
+    """Takes what a run's logs take, and keeps nothing: for ranks that do not write."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def update(self, record: dict[str, Any]) -> None:
+        """The record of an update."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """The record of a validation."""
+
+    def sync(self) -> None:
+        """All records must be on disk when this returns."""
+
+
+class RunLog(NoLog):
+    """The logs of a run, opened to go on where they end: one line for each update and one for each validation.
+
+    Args:
+        updates: file of the updates.
+        epochs: file of the validations.
+    """
+
+    def __init__(self, updates: Path, epochs: Path) -> None:
+        self._updates, self._epochs = (path.open("a", encoding="utf-8") for path in (updates, epochs))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._updates.close()
+        self._epochs.close()
+
+    def update(self, record: dict[str, Any]) -> None:
+        _append_line(self._updates, record)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        _append_line(self._epochs, record)
+
+    def sync(self) -> None:
+        for file in (self._updates, self._epochs):
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _append_line(file: TextIO, record: dict[str, Any]) -> None:
     file.write(json.dumps(record) + "\n")
 
 

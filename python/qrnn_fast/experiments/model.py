@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,11 @@ class Way(NamedTuple):
 Memory = Tensor | tuple[Tensor, Tensor]  # the pair is an LSTM's
 
 
+def map_memory(function: Callable[[Tensor], Tensor], memory: Memory) -> Memory:
+    """A memory after a function of each of its tensors (1, B, ...)."""
+    return function(memory) if isinstance(memory, Tensor) else (function(memory[0]), function(memory[1]))
+
+
 class Forecaster(nn.Module):
     """A recurrent layer with a linear head: (B, T, n_inputs) to (B, T, n_targets).
 
@@ -44,8 +50,14 @@ class Forecaster(nn.Module):
         self.layer = layer
         self.head = head
 
-    def outputs(self, x: Tensor, hx: Memory | None = None) -> tuple[Tensor, Memory | None]:
-        """The layer's outputs (B, T, features) for inputs (B, T, n_inputs) and a memory, and the memory behind them."""
+    def outputs(self, x: Tensor, hx: Memory | None = None, ids: Tensor | None = None) -> tuple[Tensor, Memory | None]:
+        """The layer's outputs (B, T, features) for inputs (B, T, n_inputs) and a memory, and the memory behind them.
+
+        Args:
+            x: the inputs.
+            hx: the memory, None for the initial one.
+            ids: (B,) what sets apart what the sequences draw; None for their numbers.
+        """
         outputs: tuple[Tensor, Memory | None] = self.layer(x, hx)
         return outputs
 
@@ -75,9 +87,10 @@ class QuantumForecaster(Forecaster):
         self.trained_by = Way(layer.backend, layer.shots)
         self.measured_by = measured_by
 
-    def outputs(self, x: Tensor, hx: Memory | None = None) -> tuple[Tensor, Memory | None]:
+    def outputs(self, x: Tensor, hx: Memory | None = None, ids: Tensor | None = None) -> tuple[Tensor, Memory | None]:
         self.layer.backend, self.layer.shots = self.trained_by if torch.is_grad_enabled() else self.measured_by
-        return super().outputs(x, hx)
+        outputs: tuple[Tensor, Memory | None] = self.layer(x, hx, sequence_ids=ids)
+        return outputs
 
 
 def make_backend(

@@ -13,10 +13,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 _WIDTH_WITHOUT_TERMINAL = 160
 
 
-def make_console(*, stderr: bool = False) -> Console:
+def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console that does not fold tables where there is no terminal to ask for its width."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=_WIDTH_WITHOUT_TERMINAL)
+    console = Console(stderr=stderr, quiet=quiet)
+    return console if console.is_terminal else Console(stderr=stderr, quiet=quiet, width=_WIDTH_WITHOUT_TERMINAL)
 
 
 class TrainingProgress:

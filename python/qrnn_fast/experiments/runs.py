@@ -22,6 +22,7 @@ from qrnn_fast.experiments.evaluate import baseline_errors, model_errors, protoc
 from qrnn_fast.experiments.forecast import Forecast, Plan, make_forecasts, make_plan
 from qrnn_fast.experiments.model import make_backend
 from qrnn_fast.experiments.predictors import Network, baseline_predictors
+from qrnn_fast.experiments.ranks import ALONE, Ranks
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import Trainer
 from qrnn_fast.files import write_whole
@@ -63,46 +64,62 @@ def require_empty(folder: Path) -> None:
         raise ValueError(f"{folder}: is not empty; name another folder, or continue the run in it with --resume")
 
 
-def begin(settings: Settings, folder: Path, max_qpu_seconds: float | None = None) -> Trainer:
+def begin(settings: Settings, folder: Path, max_qpu_seconds: float | None = None, ranks: Ranks = ALONE) -> Trainer:
     """Begin a run in a new or empty folder. Nothing is written before settings and data are known to be good.
 
     Args:
         settings: the run's settings.
         folder: where it is kept.
         max_qpu_seconds: limit to a processor's time.
+        ranks: the processes that train together; the folder and the data are the first one's.
 
     Raises:
-        ValueError: a folder that is not empty, or data that cannot be used.
+        ValueError: a folder that is not empty, data that cannot be used, or ranks with settings of their own.
     """
-    require_empty(folder)
-    _use_threads(settings)
-    task = make_task(settings)
-    trainer = Trainer(settings, task, folder, make_backend(settings, folder / JOURNAL, max_qpu_seconds))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / VERSIONS, versions())
-    settings.save(folder / SETTINGS)
+    if ranks.is_first:
+        require_empty(folder)
+    if settings != ranks.from_first(lambda: settings):
+        raise ValueError(f"rank {ranks.number} was given other settings than rank 0; give all of them the same")
+    trainer = _trainer(settings, folder, max_qpu_seconds, ranks)
+    if ranks.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / VERSIONS, {**versions(), "ranks": str(ranks.count)})
+        settings.save(folder / SETTINGS)
     return trainer
 
 
-def resume(folder: Path, given: dict[str, Any], max_qpu_seconds: float | None = None) -> Trainer:
+def resume(folder: Path, given: dict[str, Any], max_qpu_seconds: float | None = None, ranks: Ranks = ALONE) -> Trainer:
     """Continue the run in a folder from its checkpoint.
 
     Args:
         folder: the run's folder.
         given: settings given anew; they must be those of the run.
         max_qpu_seconds: limit to a processor's time, what the run has used included.
+        ranks: the processes that train together, not necessarily as many as before; the folder and the data are the
+            first one's.
 
     Raises:
         ValueError: not a run's folder, no whole checkpoint, other settings or other data.
     """
-    settings = Settings.load(folder / SETTINGS)
+    settings = ranks.from_first(lambda: Settings.load(folder / SETTINGS))
     settings.refuse_other(given)
-    _use_threads(settings)
-    task = make_task(settings)
-    trainer = Trainer(settings, task, folder, make_backend(settings, folder / JOURNAL, max_qpu_seconds))
+    trainer = _trainer(settings, folder, max_qpu_seconds, ranks)
     trainer.read()
     trainer.drop_later_lines()
     return trainer
+
+
+def _trainer(settings: Settings, folder: Path, max_qpu_seconds: float | None, ranks: Ranks) -> Trainer:
+    if ranks.count > 1 and settings.runs_on_qpu:
+        raise ValueError(
+            f"{settings.backend} takes an update as one job, which {ranks.count} ranks would cut to pieces; start the "
+            "run without torchrun"
+        )
+    if ranks.count > 1 and settings.optimiser == "l-bfgs":
+        raise ValueError("l-bfgs takes all windows at once in one process; start the run without torchrun")
+    _use_threads(settings)
+    task = ranks.from_first(lambda: make_task(settings))
+    return Trainer(settings, task, folder, make_backend(settings, folder / JOURNAL, max_qpu_seconds), ranks)
 
 
 def qpu_estimate(trainer: Trainer) -> Estimates:

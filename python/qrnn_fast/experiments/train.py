@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import os
 import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,8 +22,9 @@ from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task, streams
 from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.full_batch import FullBatch
-from qrnn_fast.experiments.log import append_line, keep_lines
-from qrnn_fast.experiments.model import Memory, evaluations_per_sequence, make_model
+from qrnn_fast.experiments.log import NoLog, RunLog, keep_lines
+from qrnn_fast.experiments.model import Memory, evaluations_per_sequence, make_model, map_memory
+from qrnn_fast.experiments.ranks import ALONE, Ranks
 from qrnn_fast.experiments.ridge import fit_head
 from qrnn_fast.experiments.schedules import learning_rate, perturbation
 from qrnn_fast.experiments.settings import UNTRAINED, Settings
@@ -72,12 +72,16 @@ class Trainer:
         folder: an existing folder for the checkpoint and the logs (one line of JSON for each update and each
             validation).
         backend: where the circuits run, as of `make_backend`.
+        ranks: the processes that train together; the folder is the first one's.
     """
 
-    def __init__(self, settings: Settings, task: Task, folder: Path, backend: str | Backend) -> None:
+    def __init__(
+        self, settings: Settings, task: Task, folder: Path, backend: str | Backend, ranks: Ranks = ALONE
+    ) -> None:
         self.settings = settings
         self.task = task
         self.folder = folder
+        self.ranks = ranks
         # Independent streams: none moves when another is drawn from.
         init_seed, order_seed, direction_seed = np.random.SeedSequence(settings.seed).generate_state(3, np.uint64)
         self.order_generator = torch.Generator().manual_seed(int(order_seed))
@@ -95,7 +99,7 @@ class Trainer:
         self.evaluations = 0
         self.order = torch.empty(0, dtype=torch.int64)  # the epoch's windows, by the row of step 0
         self.position = 0  # of the next batch in it
-        self.memory: Memory | None = None  # behind the last batch, of stateful training
+        self.memory: Memory | None = None  # behind this rank's share of the last batch, of stateful training
 
     @cached_property
     def updates_per_epoch(self) -> int:
@@ -116,11 +120,14 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint."""
+        memory = None if self.memory is None else map_memory(self.ranks.gathered, self.memory)
+        if not self.ranks.is_first:
+            return
         state = {
             "update": self.update,
             "evaluations": self.evaluations,
             "order": self.order,
-            "memory": self.memory,
+            "memory": memory,
             "position": self.position,
             "order_state": self.order_generator.get_state(),
             "direction_state": self.directions.get_state(),
@@ -140,7 +147,7 @@ class Trainer:
             ValueError: no whole checkpoint, or one that belongs to other data or settings.
         """
         path = self.folder / CHECKPOINT
-        state = load_checkpoint(path, _STATE_KEYS)
+        state = self.ranks.from_first(lambda: load_checkpoint(path, _STATE_KEYS))
         if state["task"] != _digest(self.task):
             raise ValueError(f"{path}: was written on other data than is there now; put the data back or begin anew")
         try:
@@ -151,14 +158,16 @@ class Trainer:
         self.order_generator.set_state(state["order_state"])
         self.directions.set_state(state["direction_state"])
         self.update, self.evaluations = state["update"], state["evaluations"]
-        self.order, self.position, self.memory = state["order"], state["position"], state["memory"]
+        self.order, self.position, memory = state["order"], state["position"], state["memory"]
+        self.memory = None if memory is None else map_memory(lambda m: m[:, self.ranks.share(m.shape[1])], memory)
         if self.processor is not None:
             self.processor.position = state["calls"]
 
     def drop_later_lines(self) -> None:
         """Drop what the logs say of updates after the checkpoint: they will be made again."""
-        for name in (UPDATES, EPOCHS):
-            keep_lines(self.folder / name, lambda line: line["update"] <= self.update)
+        if self.ranks.is_first:
+            for name in (UPDATES, EPOCHS):
+                keep_lines(self.folder / name, lambda line: line["update"] <= self.update)
 
     def run(self, on_update: OnUpdate) -> None:
         """Train until the run is complete.
@@ -177,22 +186,19 @@ class Trainer:
             if self.total_updates == 0 and ridge is not None:
                 fit_head(self.model, self.task, ridge)
             self.save()
-        with (
-            (self.folder / UPDATES).open("a", encoding="utf-8") as updates,
-            (self.folder / EPOCHS).open("a", encoding="utf-8") as epochs,
-        ):
+        with RunLog(self.folder / UPDATES, self.folder / EPOCHS) if self.ranks.is_first else NoLog() as log:
             while self.update < self.total_updates:
                 record = self._step()
-                append_line(updates, record)
+                log.update(record)
                 epoch_ends = self.position == len(self.order)
                 done = self.update == self.total_updates
                 if done and ridge is not None:
                     fit_head(self.model, self.task, ridge)
                 if (epoch_ends or done) and self._validates(record["epoch"], done):
-                    append_line(epochs, self._validate(record["epoch"]))
+                    log.epoch(self._validate(record["epoch"]))
                 if epoch_ends or done or (every is not None and self.update % every == 0):
                     # The logs reach the disk first, so that they never lack an update the checkpoint has.
-                    _sync(updates, epochs)
+                    log.sync()
                     self.save()
                 on_update(self.update, record["loss"])
 
@@ -225,10 +231,11 @@ class Trainer:
             group["lr"] = lr
         self._set_perturbation(perturbation(self.settings, self.update))
         loss = self._loss(batch)
-        value = loss.item()
+        value = self.ranks.total(loss.detach().clone()).item()
         self._check_finite("loss", value)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.add_gradients(self.model.parameters())
         norm = None
         if self.settings.clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip).item()
@@ -264,13 +271,18 @@ class Trainer:
         return starts[torch.randperm(len(starts), generator=self.order_generator)]
 
     def _loss(self, starts: Tensor) -> Tensor:
-        rows = dataclasses.replace(self.task.train, starts=starts).rows()
-        outputs, memory = self.model.outputs(self.task.inputs(rows), self.memory)
+        """This rank's part of the loss of a batch."""
+        mine = self.ranks.share(len(starts))
+        rows = dataclasses.replace(self.task.train, starts=starts[mine]).rows()
+        numbers = torch.arange(len(starts))[mine]
+        outputs, memory = self.model.outputs(self.task.inputs(rows), self.memory, numbers)
         washout = self.settings.washout if self.memory is None else 0
         if self.settings.stateful and memory is not None:
-            self.memory = memory.detach() if isinstance(memory, Tensor) else (memory[0].detach(), memory[1].detach())
+            self.memory = map_memory(Tensor.detach, memory)
         predicted = self.model.head(outputs)[:, washout:]
-        return torch.nn.functional.mse_loss(predicted, self.task.targets(rows)[:, washout:])
+        targets = self.task.targets(rows)[:, washout:]
+        errors = torch.nn.functional.mse_loss(predicted, targets, reduction="sum")
+        return errors / (len(starts) * targets.shape[1:].numel())
 
     def _validates(self, epoch: int, done: bool) -> bool:
         every = self.settings.validate_every
@@ -291,9 +303,3 @@ def _digest(task: Task) -> str:
     for tensor in (task.observed, task.predicted, task.train.starts, task.windowed.starts, task.long_run.starts):
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _sync(*files: TextIO) -> None:
-    for file in files:
-        file.flush()
-        os.fsync(file.fileno())
