@@ -40,6 +40,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "measured with shots, a ridge head": {"shots": 6, "ridge": 1e-4, "epochs": 2},
     "clipped, by Spall's gains": {"batch_size": 5, "clip": 0.1, "gradient": "spsa", "schedule": "spall"},
     "directions of every sequence": {"batch_size": 5, "gradient": "spsa", "per_sequence": True, "epochs": 1},
+    "directions of no sequence": {"batch_size": 1, "gradient": "spsa", "per_sequence": True, "updates": 6},
     "stateful": {"stateful": True, "batch_size": 3},
     "an LSTM": {"stateful": True, "batch_size": 3, "cell": "lstm"},
     "a GRU and an empty share": {"batch_size": 1, "cell": "gru", "epochs": 1},
