@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
+from qiskit.quantum_info import DensityMatrix, SparsePauliOp
 from qrnn_fast import QRNN, Angle, Circuit, InputsAndWeights, cells, evolve, from_qiskit
 
 Op = tuple[str, tuple[int, ...], object]
@@ -171,6 +175,69 @@ def test_cells_of_two_registers(name: str, sizes: tuple[int, int], n_angles: int
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
 
 
+FIELDS = [0.3, -0.8, 0.9, 0.5]
+COUPLINGS = [[0.0, 0.7, -0.4, 0.2], [9.0, 0.0, -0.9, 0.6], [9.0, 9.0, 0.0, -0.3], [9.0, 9.0, 9.0, 0.0]]  # 9: unused
+
+
+def takaki_in_qiskit(angles: torch.Tensor, depth: int, time: float) -> tuple[torch.Tensor, DensityMatrix]:
+    """Probabilities (T, 4) and the final state, the Hamiltonian's evolution being a matrix exponential."""
+    terms = [("X", [j], FIELDS[j]) for j in range(4)]
+    terms += [("ZZ", [j, k], COUPLINGS[j][k]) for j in range(4) for k in range(j + 1, 4)]
+    evolution = scipy.linalg.expm(-1j * time * SparsePauliOp.from_sparse_list(terms, 4).to_matrix())
+    state, probs = DensityMatrix.from_label("0000"), []
+    for row in angles.tolist():
+        weights = iter(row[2:])
+        step = QuantumCircuit(4)
+        step.ry(row[0], 0)
+        step.ry(row[1], 1)
+        for _ in range(depth):
+            step.unitary(evolution, range(4))
+            for qubit in range(4):
+                step.rx(next(weights), qubit)
+                step.rz(next(weights), qubit)
+                step.rx(next(weights), qubit)
+        state = state.evolve(step)
+        probs.append(state.probabilities([0, 1]))
+        state = state.reset([0, 1])
+    return torch.from_numpy(np.array(probs)), state
+
+
+def test_takaki() -> None:
+    """Its slices come close to the exact evolution, with the square of their number; two are close enough."""
+    angles = torch.linspace(-3, 4, 3 * 26, dtype=torch.float64).view(3, 26)
+    expected, state = takaki_in_qiskit(angles, depth=2, time=0.2)
+    errors = []
+    for slices in (1, 2, 4, 8):
+        cell = cells.takaki(2, 2, 2, time=0.2, slices=slices, fields=FIELDS, couplings=COUPLINGS)
+        assert (cell.n_angles, cell.readout, cell.memory) == (26, (0, 1), (2, 3))
+        probs, memory = evolve(cell, angles)
+        errors.append((probs - expected).abs().max().item())
+    assert all(3.5 < coarse / fine < 4.5 for coarse, fine in pairwise(errors))
+    assert errors[1] < 2e-3
+    assert errors[3] < 2e-4
+    assert memory is not None
+    assert (memory - torch.from_numpy(state.data[::4, ::4])).abs().max() < 2e-4
+
+
+def test_takaki_draws_its_hamiltonian() -> None:
+    def draw(seed: int) -> list[float]:
+        cell = cells.takaki(3, 3, 1, time=0.5, slices=1, generator=torch.Generator().manual_seed(seed))
+        constants = [op.angles[0] for op in cell.operations if op.angles and not isinstance(op.angles[0], Angle)]
+        assert len(constants) == 6 + 15 + 6  # fields, couplings, fields
+        return [float(c) for c in constants if isinstance(c, float)]
+
+    assert draw(0) == draw(0) != draw(1)
+    fields, couplings = (torch.tensor([draw(seed)[part] for seed in range(60)]) for part in (slice(6), slice(6, 21)))
+    for drawn_numbers, most in ((fields, 0.5), (couplings, 1.0)):  # angles of h and J up to 1: 2 x 0.5 / 2 and 2 x 0.5
+        assert most * 0.97 < drawn_numbers.abs().max() <= most
+        assert drawn_numbers.mean().abs() < most / 8
+        assert drawn_numbers.std().item() == pytest.approx(most / math.sqrt(3), rel=0.1)
+    with pytest.raises(ValueError, match=r"fields must have the shape \(4,\), got 3 numbers"):
+        cells.takaki(2, 2, fields=[0.1] * 3)
+    with pytest.raises(ValueError, match=r"couplings must have the shape \(4, 4\), got 1 rows of \[4\]"):
+        cells.takaki(2, 2, couplings=[[0.1] * 4])
+
+
 def test_layers_of_two_registers() -> None:
     """Encodings and evolutions have weights of their own, inputs are the same in all encodings."""
     for cell, per_qubit, last in ((cells.emcz2, 2, 1), (cells.emcz3, 3, 3)):
@@ -182,14 +249,14 @@ def test_layers_of_two_registers() -> None:
     assert len([op for op in cells.recurrent_block(1, 1).operations if op.name == "rzz"]) == 1
 
 
-@pytest.mark.parametrize("cell", [cells.emcz2, cells.emcz3, cells.recurrent_block])
+@pytest.mark.parametrize("cell", [cells.emcz2, cells.emcz3, cells.recurrent_block, cells.takaki])
 def test_registers_are_not_empty(cell: Any) -> None:
     for wrong in ({"n_memory": 0}, {"n_memory": 1.0}, {"n_memory": True}):
         with pytest.raises(ValueError, match="n_memory must be an integer of at least 1"):
             cell(2, **wrong)
 
 
-@pytest.mark.parametrize("cell", [cells.emcz2(), cells.emcz3(), cells.recurrent_block()])
+@pytest.mark.parametrize("cell", [cells.emcz2(), cells.emcz3(), cells.recurrent_block(), cells.takaki()])
 def test_inputs_and_weights(cell: Circuit) -> None:
     """A layer of such a cell learns its weights; the inputs are handed through."""
     n_inputs = len(cell.readout)

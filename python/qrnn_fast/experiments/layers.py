@@ -97,6 +97,7 @@ QUANTUM = {
     "emcz2": Cell(lambda n, repeats: cells.emcz2(n // 2, n // 2, repeats, repeats), _PLAIN),
     "emcz3": Cell(lambda n, repeats: cells.emcz3(n // 2, n // 2, repeats, repeats), _PLAIN),
     "recurrent_block": Cell(lambda n, _: cells.recurrent_block(n // 2, n // 2), _ARCCOS, has_repeats=False),
+    "takaki": Cell(lambda n, repeats: cells.takaki(n // 2, n // 2, repeats), _ARCCOS),
 }
 
 
