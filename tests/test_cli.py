@@ -65,6 +65,7 @@ def test_train_evaluate_and_resume(tmp_path: Path) -> None:
         (["--qubits", "3"], "3"),
         (["--data", "absent.npy"], "no such file"),
         (["--resume"], "no such file"),
+        (["--copies-over-ranks"], "for the processes that torchrun starts"),
     ],
 )
 def test_train_refuses_bad_settings(tmp_path: Path, options: list[str], message: str) -> None:

@@ -190,6 +190,7 @@ def settings() -> Iterator[tuple[type, dict[str, object], type[Exception], str]]
         yield kind, {"wrt": "parameters"}, ValueError, "'weights' or 'angles'"
         yield kind, {"memory_limit": 0}, ValueError, "at least 1"
         yield kind, {"common_random_numbers": 1}, TypeError, "True or False"
+        yield kind, {"over_ranks": "yes"}, TypeError, "True or False"
     yield qf.SPSA, {"samples": 0}, ValueError, "at least 1"
     yield qf.SPSA, {"samples": 2.0}, TypeError, "integer"
     yield qf.SPSA, {"per_sequence": 1}, TypeError, "True or False"
@@ -219,3 +220,18 @@ def test_the_canonical_string_gives_the_estimator_back(estimator: object) -> Non
 
     assert parse(estimator.text) == estimator
     assert dataclasses.replace(estimator) == estimator
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        qf.SPSA(wrt="angles", over_ranks=True),
+        qf.FDSA(wrt="angles", over_ranks=True),
+        qf.ParameterShift(over_ranks=True),
+    ],
+    ids=lambda e: e.method,
+)
+def test_copies_over_ranks_need_a_process_group(estimator: object) -> None:
+    circuit = table_circuit()
+    with pytest.raises(RuntimeError, match="there is none; start the program with torchrun"):
+        gradient(circuit, point(circuit, 1, 2), estimator)

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import qrnn_fast as qf
 import torch
+from qrnn_fast import cells
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.log import read_lines
 from qrnn_fast.experiments.ranks import Ranks
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import EPOCHS, UPDATES, DivergedError, Trainer
-from training import Stopped, ignore, stop_after, train, without_seconds
+from torch import Tensor
+from training import Stopped, assert_same_bits, ignore, stop_after, train, without_seconds
 
 # Five windows a batch are two and three, the four left over two and two; one window is none and one.
 TRAINING: dict[str, dict[str, Any]] = {
@@ -111,6 +114,8 @@ def refusals(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
     processor = dataclasses.replace(settings, backend="fake:ManilaV2", gradient="spsa")
     with pytest.raises(ValueError, match="as one job, which 2 ranks"):
         runs.begin(processor, shared / "run", ranks=ranks)
+    with pytest.raises(ValueError, match="has no copies"):
+        runs.begin(settings, shared / "run", ranks=dataclasses.replace(ranks, over_copies=True))
     if ranks.is_first:
         ranks.from_first(lambda: settings)
     else:
@@ -119,6 +124,100 @@ def refusals(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
     assert not (shared / "run").exists()
 
 
+def copies(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
+    """Whole batches, and shares of their perturbed copies: the bits of one process."""
+    alone = train(settings, own / "alone")
+    together = runs.begin(settings, shared / "run", ranks=dataclasses.replace(ranks, over_copies=True))
+    together.run(ignore)
+    assert_same_bits(together, alone)
+    assert_close(together, alone)
+
+
+def copies_of_angles(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
+    circuit = cells.crx_chain(4)
+    angles = torch.rand(3, 4, circuit.n_angles, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    memory = torch.eye(4, dtype=torch.complex128).div(4).expand(3, -1, -1)
+    evaluated = []
+
+    class Counting(qf.backends.Native):
+        def run(self, circuit: Any, angles: Tensor, *arguments: Any, **others: Any) -> Any:
+            evaluated.append(len(angles))
+            return super().run(circuit, angles, *arguments, **others)
+
+    for estimator in (
+        qf.SPSA(samples=5, wrt="angles"),
+        qf.SPSA(samples=1, wrt="angles", memory_limit=1),  # copies for one rank alone
+        qf.FDSA(wrt="angles", memory_limit=400_000),
+        qf.ParameterShift(),
+    ):
+        for shots in (None, 8):
+            found, counts = [], []
+            for over_ranks in (False, True):
+                x = angles.clone().requires_grad_()
+                evaluated.clear()
+                probs, final = qf.evolve(
+                    circuit,
+                    x,
+                    memory,
+                    gradient=dataclasses.replace(estimator, over_ranks=over_ranks),
+                    shots=shots,
+                    generator=torch.Generator().manual_seed(2),
+                    backend=Counting(),
+                    sequence_ids=None if shots is None else torch.tensor([5, 3, 8]),
+                )
+                (probs.square().sum() + final[:, 0, 0].abs().sum()).backward()
+                found.append(x.grad)
+                counts.append(sum(evaluated[1:]))
+            assert torch.equal(*found)
+            assert ranks.total(torch.tensor(float(counts[1]))) == counts[0]
+
+
+def unequal_ranks(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
+    """Copies over ranks of different batches, weights or seeds."""
+
+    def gradient(n_rows: int = 4, input_seed: int = 1, weight_seed: int = 0, **changes: Any) -> None:
+        torch.manual_seed(weight_seed)
+        generator = torch.Generator().manual_seed(changes.pop("seed", 3))
+        model = qf.QRNN(2, cells.crx_chain(2), gradient=qf.SPSA(over_ranks=True, **changes), generator=generator)
+        x = torch.rand(3, n_rows, 2, generator=torch.Generator().manual_seed(input_seed))
+        model(x)[0].square().sum().backward()
+
+    gradient()
+    for name in ("n_rows", "input_seed", "weight_seed", "seed", "samples"):
+        for wrt in ("weights", "angles"):
+            with pytest.raises(ValueError, match="rank 1 differs from rank 0"):
+                gradient(**{name: 7 + ranks.number, "wrt": wrt})
+
+
+def data_parallel_by_torch(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
+    """In a training loop of one's own: a network with a QRNN in DistributedDataParallel."""
+
+    class Network(torch.nn.Module):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.layer = qf.QRNN(2, cells.crx_chain(4), batch_first=True, dtype=torch.float64, **settings)
+            self.head = torch.nn.Linear(4, 1, dtype=torch.float64)
+
+        def forward(self, x: Tensor, ids: Tensor) -> Tensor:
+            return self.head(self.layer(x, sequence_ids=ids)[0])
+
+    x, ids = torch.rand(6, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)), torch.arange(6)
+    for changes in ({}, {"gradient": "spsa"}, {"gradient": "parameter-shift", "shots": 8}):
+        whole, part = (Network(generator=torch.Generator().manual_seed(2), **changes) for _ in range(2))
+        whole(x, ids).square().mean().backward()
+        mine = slice(3 * ranks.number, 3 * ranks.number + 3)
+        parallel = torch.nn.parallel.DistributedDataParallel(part)
+        parallel(x[mine], ids[mine]).square().mean().backward()
+        for a, b in zip(whole.parameters(), part.parameters(), strict=True):
+            torch.testing.assert_close(a.grad, b.grad, rtol=0, atol=1e-12)
+
+
+COPIES: dict[str, dict[str, Any]] = {
+    "copies, fdsa": {"gradient": "fdsa"},
+    "copies, spsa": {"gradient": "spsa", "samples": 3, "shots": 6, "per_sequence": True, "stateful": True},
+    "copies, parameter-shift": {"gradient": "parameter-shift", "shots": 6, "updates": 6},
+}
 CHECKS: dict[str, Callable[[Ranks, Settings, Path, Path], None]] = {
     **{
         name: lambda ranks, settings, shared, own, changes=changes: training(
@@ -126,6 +225,15 @@ CHECKS: dict[str, Callable[[Ranks, Settings, Path, Path], None]] = {
         )
         for name, changes in TRAINING.items()
     },
+    **{
+        name: lambda ranks, settings, shared, own, changes=changes: copies(
+            ranks, dataclasses.replace(settings, **changes), shared, own
+        )
+        for name, changes in COPIES.items()
+    },
+    "copies of angles": copies_of_angles,
+    "unequal ranks": unequal_ranks,
+    "data-parallel by torch": data_parallel_by_torch,
     "resuming": resuming,
     "divergence": divergence,
     "refusals": refusals,

@@ -123,7 +123,9 @@ class EncodedRun(NamedTuple):
         outputs_bytes = self.evaluation.bytes_per_copy(n_rows, x.shape[:-1].numel(), point.dtype)
         estimate = self.estimator.estimate(
             point,
-            values,
+            self.estimator.spread(
+                values, self.evaluation.circuit, x, self.ids, memory, point, grad_probs, grad_final, seed
+            ),
             bytes_per_copy=outputs_bytes + 2 * point.numel() * point.itemsize,
             seed=seed,
             ids=self.ids if own else None,

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.circuit import Circuit
+from qrnn_fast.estimators.ranks import over_ranks
 
 Wrt = Literal["weights", "angles"]
 
@@ -96,6 +97,7 @@ class Estimator(ABC):
 
     method: ClassVar[str]
     draws: ClassVar[bool] = False  # whether it draws random directions
+    over_ranks = False  # whether its copies are spread over ranks
     text: str  # canonical; an attribute, since torch.compile guards on it and evolve reads it in every call
 
     def __post_init__(self) -> None:
@@ -114,7 +116,7 @@ class Estimator(ABC):
                     raise TypeError(f"c must be a number of radians or weight units, got {value!r}")
                 if not 0 < float(value) < math.inf:
                     raise ValueError(f"c must be positive and finite, got {value!r}")
-            elif name in ("common_random_numbers", "per_sequence"):
+            elif name in ("common_random_numbers", "per_sequence", "over_ranks"):
                 if not isinstance(value, bool):
                     raise TypeError(f"{name} must be True or False, got {value!r}")
             else:
@@ -127,6 +129,16 @@ class Estimator(ABC):
     def over_weights(self) -> bool:
         """Whether it perturbs an encoder's parameters instead of angles."""
         return False
+
+    def spread(self, values: Values, circuit: Circuit, *held: Tensor | int | None) -> Values:
+        """The values of copies, evaluated by all ranks where `over_ranks` is set.
+
+        Args:
+            values: maps points and the copies' numbers to values.
+            circuit: what is evaluated.
+            held: all that decides the values besides.
+        """
+        return over_ranks(values, self.text, circuit.to_string(), *held) if self.over_ranks else values
 
     @abstractmethod
     def vjp(
@@ -207,9 +219,10 @@ class Perturbation(Estimator):
         n_copies = self.n_copies(point.shape[1])
         if evaluation.is_sampled:
             seed = copies_seed(seed, n_copies)
+        values = row_values(evaluation, angles.shape, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies)
         gradient = self.estimate(
             point,
-            row_values(evaluation, angles.shape, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies),
+            self.spread(values, evaluation.circuit, angles, memory, grad_probs, grad_memory, seed, sequence_ids),
             bytes_per_copy=evaluation.bytes_per_copy(len(angles), angles.shape[:2].numel(), angles.dtype),
             seed=seed,
             ids=sequence_ids,

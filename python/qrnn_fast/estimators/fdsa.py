@@ -26,6 +26,8 @@ class FDSA(Perturbation):
             the shot noise cancels: the closer the two ends, the fewer of the shots turn out differently. The mean of
             the estimate is the same either way. Other pairs, and every forward pass, draw other numbers. False makes
             the ends independent, as they are on hardware.
+        over_ranks: spread the copies over the ranks of torch.distributed's default process group, which all hold the
+            same batch, weights and seed; every rank gets the whole gradient.
         memory_limit: bytes that the perturbed copies of one call may take; more copies are evaluated in several calls.
 
     Raises:
@@ -36,6 +38,7 @@ class FDSA(Perturbation):
     c: float = 0.1
     wrt: Wrt = "weights"
     common_random_numbers: bool = True
+    over_ranks: bool = False
     memory_limit: int = field(default=MEMORY_LIMIT, repr=False)
 
     method: ClassVar[str] = "fdsa"

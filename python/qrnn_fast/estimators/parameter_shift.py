@@ -25,13 +25,16 @@ class ParameterShift(Estimator):
     of its own.
 
     Args:
+        over_ranks: spread the copies over the ranks of torch.distributed's default process group, which all hold the
+            same batch; every rank gets the whole gradient.
         memory_limit: bytes that the shifted copies of one call may take; more copies are evaluated in several calls.
 
     Raises:
         ValueError: `memory_limit` is below 1.
-        TypeError: `memory_limit` is no integer.
+        TypeError: a setting of the wrong type.
     """
 
+    over_ranks: bool = False
     memory_limit: int = field(default=MEMORY_LIMIT, repr=False)
 
     method: ClassVar[str] = "parameter-shift"
@@ -57,6 +60,9 @@ class ParameterShift(Estimator):
             seed = copies_seed(seed, n_copies)
         values = row_values(
             evaluation, occurrences.shape, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies
+        )
+        values = self.spread(
+            values, evaluation.circuit, occurrences, memory, grad_probs, grad_memory, seed, sequence_ids
         )
         point = occurrences.flatten(1)
         gradient = torch.zeros(point.shape, dtype=torch.float64)

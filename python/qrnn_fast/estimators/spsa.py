@@ -36,6 +36,8 @@ class SPSA(Perturbation):
             sequence's difference then multiplies its own directions, at the same number of evaluations, and the
             variance goes with the sum of the sequences' squared gradients instead of the square of their sum: up to B
             times less where the B gradients agree, more where they cancel. Over angles it is always so.
+        over_ranks: spread the copies over the ranks of torch.distributed's default process group, which all hold the
+            same batch, weights and seed; every rank gets the whole gradient.
         memory_limit: bytes that the perturbed copies of one call may take; more copies are evaluated in several calls.
 
     Raises:
@@ -48,6 +50,7 @@ class SPSA(Perturbation):
     wrt: Wrt = "weights"
     common_random_numbers: bool = True
     per_sequence: bool = False
+    over_ranks: bool = False
     memory_limit: int = field(default=MEMORY_LIMIT, repr=False)
 
     method: ClassVar[str] = "spsa"

@@ -127,12 +127,19 @@ def train(
         float | None,
         typer.Option(help="Stop before a quantum processor's time, over all starts of the run, exceeds this."),
     ] = None,
+    copies_over_ranks: Annotated[
+        bool,
+        typer.Option(
+            "--copies-over-ranks",
+            help="Under torchrun, share the perturbed copies of whole batches among the processes, not the batches.",
+        ),
+    ] = False,
     **given: Any,
 ) -> None:
     """Train one network and report its errors beside the baselines'; under torchrun, by all its processes."""
     if "data" in given:
         given["data"] = str(Path(given["data"]).resolve())
-    with Ranks.of_torchrun() as ranks:
+    with Ranks.of_torchrun(over_copies=copies_over_ranks) as ranks:
         console = make_console(quiet=not ranks.is_first)
         if resume:
             trainer = runs.resume(out, given, max_qpu_seconds, ranks)

@@ -1,8 +1,9 @@
 """The processes that train one network together, as torchrun starts them: torch.distributed over gloo, on CPUs.
 
 Every rank holds the same weights, the same random states and the same order of the windows. Each takes its share of a
-batch, losses and gradients are added up, and so all of them make the update that one process would make. Reading and
-writing files is the first rank's business.
+batch, losses and gradients are added up, and so all of them make the update that one process would make. Or each takes
+the whole batch, and its share of the estimator's perturbed copies. Reading and writing files is the first rank's
+business.
 """
 
 from __future__ import annotations
@@ -40,22 +41,31 @@ class Ranks:
         number: of this rank, from 0.
         count: number of ranks.
         store: what the ranks share; None where there is one alone.
+        over_copies: whether they share the perturbed copies of every batch, which the estimator sees to, in place of
+            the batches.
     """
 
     number: int = 0
     count: int = 1
     store: Any = None  # a torch.distributed.Store, which has no type stub
+    over_copies: bool = False
 
     @classmethod
-    def of_torchrun(cls) -> Ranks:
-        """The ranks that torchrun has started, joined to a process group; one alone without it."""
+    def of_torchrun(cls, *, over_copies: bool = False) -> Ranks:
+        """The ranks that torchrun has started, joined to a process group; one alone without it.
+
+        Raises:
+            ValueError: copies are to be shared, and there is no torchrun.
+        """
         if not dist.is_torchelastic_launched():
+            if over_copies:
+                raise ValueError("--copies-over-ranks is for the processes that torchrun starts; leave it out")
             return ALONE
         store, number, count = next(rendezvous("env://"))
         if count == 1:
             return ALONE
         dist.init_process_group("gloo", store=store, rank=number, world_size=count)
-        return cls(number, count, store)
+        return cls(number, count, store, over_copies)
 
     def __enter__(self) -> Self:
         return self
@@ -82,8 +92,15 @@ class Ranks:
         """Whether this rank reads and writes files and prints."""
         return self.number == 0
 
+    @property
+    def shares_batches(self) -> bool:
+        """Whether a batch is cut to pieces."""
+        return self.count > 1 and not self.over_copies
+
     def share(self, n: int) -> slice:
-        """This rank's part of n rows: the parts follow each other and differ by one row at most."""
+        """This rank's part of the n rows of a batch: the parts follow each other and differ by one row at most."""
+        if self.over_copies:
+            return slice(n)
         return slice(n * self.number // self.count, n * (self.number + 1) // self.count)
 
     def from_first(self, make: Callable[[], _T]) -> _T:
@@ -100,18 +117,18 @@ class Ranks:
         return box[0]  # type: ignore[return-value]
 
     def total(self, part: Tensor) -> Tensor:
-        """The sum of all ranks' parts, in place of this rank's."""
-        if self.count > 1:
+        """The sum over all shares of a batch, in place of this rank's part."""
+        if self.shares_batches:
             _together(dist.all_reduce, part)
         return part
 
     def add_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Sum the gradients over the ranks.
+        """Sum the gradients over all shares of a batch.
 
         All in one vector: a network has a few hundred weights. DistributedDataParallel was no faster, and would want
         every pass to go through a forward of its own, means in place of sums, and no empty share.
         """
-        if self.count == 1:
+        if not self.shares_batches:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = self.total(torch.cat([g.flatten() for g in gradients]))
@@ -119,10 +136,11 @@ class Ranks:
             gradient.copy_(summed.view_as(gradient))
 
     def gathered(self, part: Tensor) -> Tensor:
-        """All ranks' shares (1, B, ...) of a batch, put together."""
+        """All shares (1, B, ...) of a batch, put together."""
+        if not self.shares_batches:
+            return part
         parts = [part] * self.count
-        if self.count > 1:
-            _together(dist.all_gather_object, parts, part)
+        _together(dist.all_gather_object, parts, part)
         return torch.cat(parts, 1)
 
 

@@ -115,6 +115,10 @@ def _trainer(settings: Settings, folder: Path, max_qpu_seconds: float | None, ra
             f"{settings.backend} takes an update as one job, which {ranks.count} ranks would cut to pieces; start the "
             "run without torchrun"
         )
+    if ranks.over_copies and settings.gradient not in ("parameter-shift", "spsa", "fdsa"):
+        raise ValueError(
+            f"--copies-over-ranks is for parameter-shift, spsa and fdsa; gradient {settings.gradient!r} has no copies"
+        )
     if ranks.count > 1 and settings.optimiser == "l-bfgs":
         raise ValueError("l-bfgs takes all windows at once in one process; start the run without torchrun")
     _use_threads(settings)

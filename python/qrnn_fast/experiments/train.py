@@ -17,7 +17,7 @@ from torch import Tensor
 
 from qrnn_fast.backends.base import Backend
 from qrnn_fast.backends.runtime import Runtime
-from qrnn_fast.estimators import FDSA, SPSA
+from qrnn_fast.estimators import FDSA, SPSA, resolve
 from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task, streams
 from qrnn_fast.experiments.evaluate import model_errors, protocols
@@ -88,6 +88,9 @@ class Trainer:
         self.directions = torch.Generator().manual_seed(int(direction_seed))
         self.processor = backend if isinstance(backend, Runtime) else None
         self.model = make_model(settings, task.n_inputs, task.n_targets, int(init_seed), self.directions, backend)
+        if ranks.over_copies and isinstance(self.model.layer, QRNN):
+            estimator = resolve(self.model.layer.gradient, "weights")
+            self.model.layer.gradient = dataclasses.replace(estimator, over_ranks=True)  # type: ignore[type-var]
         self.optimiser: torch.optim.Optimizer | FullBatch
         if settings.optimiser == "l-bfgs":
             self.optimiser = FullBatch(self.model, task, settings.ridge)
