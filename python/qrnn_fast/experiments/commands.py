@@ -26,12 +26,12 @@ from qrnn_fast.experiments.progress import TrainingProgress, make_console
 from qrnn_fast.experiments.ranks import EndedError, Ranks
 from qrnn_fast.experiments.report import errors_table
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
-from qrnn_fast.experiments.study import executor, report, study
-from qrnn_fast.experiments.study.members import DECIDED, MEMBERS
+from qrnn_fast.experiments.study import costs, executor, report, study
+from qrnn_fast.experiments.study.members import DECIDED, METHODS, NETWORKS
 from qrnn_fast.experiments.study.plan import BASE, TUNERS, Plan
 from qrnn_fast.experiments.train import Trainer
 from qrnn_fast.nn import QRNN
-from qrnn_fast.systems import Lorenz
+from qrnn_fast.systems import NAMES, Lorenz
 
 INTERRUPTED = 130
 
@@ -244,28 +244,45 @@ def demo(
 @_settings_as_options(defaults=BASE, without=DECIDED)
 @_plain_errors
 def compare(
+    system: Annotated[
+        str | None, typer.Argument(help=f"The system to learn: {NAMES}.", show_default=BASE.system)
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the study: plan, runs, report.")] = Path("study"),
     resume: Annotated[bool, typer.Option("--resume", help="Make what the study in that folder lacks.")] = False,
     methods: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(MEMBERS)}, with commas in between. Without it: all.")
+        str | None, typer.Option(help=f"Some of {','.join(METHODS)}, with commas in between. Without it: all.")
+    ] = None,
+    networks: Annotated[
+        str | None,
+        typer.Option(help=f"Networks beside: some of {','.join(NETWORKS)}, or '' for none. Without it: all."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds.", show_default=str(Plan.seeds))] = None,
     updates: Annotated[
-        int | None, typer.Option(help="Updates where members have equal numbers.", show_default=str(Plan.updates))
+        int | None, typer.Option(help="Updates where methods have equal numbers.", show_default=str(Plan.updates))
     ] = None,
     evaluations: Annotated[
         int | None,
         typer.Option(
-            help="Circuit evaluations where members have equal numbers: whole sequences.",
+            help="Circuit evaluations where methods have equal numbers: whole sequences.",
             show_default=str(Plan.evaluations),
         ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs where networks have equal numbers.", show_default=str(Plan.epochs))
     ] = None,
     tuner: Annotated[
         str | None, typer.Option(help=f"Search for learning rates: {', '.join(TUNERS)}.", show_default=Plan.tuner)
     ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Learning rates that optuna tries.", show_default=str(Plan.trials))
+    ] = None,
+    processor: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose time an update would take: runtime:NAME of one of IBM's or fake:NAME, its snapshot.",
+            show_default=costs.PROCESSOR,
+        ),
     ] = None,
     processes: Annotated[int | None, typer.Option(help="Processes. Without it: one for each core.")] = None,
     cluster: Annotated[
@@ -276,16 +293,18 @@ def compare(
     """Train by each method from several seeds, side by side, and write a report; 10 to 20 minutes on two cores."""
     console = make_console()
     asked: dict[str, Any] = {
-        "methods": None if methods is None else tuple(name.strip() for name in methods.split(",")),
+        "methods": None if methods is None else _names(methods),
+        "networks": None if networks is None else _names(networks),
         "seeds": seeds,
         "updates": updates,
         "evaluations": evaluations,
+        "epochs": epochs,
+        "processor": None if processor is None else processor.removeprefix("runtime:"),
         "tuner": tuner,
         "trials": trials,
     }
     asked = {name: value for name, value in asked.items() if value is not None}
-    if seed is not None:
-        given["seed"] = seed
+    given |= {name: value for name, value in (("system", system), ("seed", seed)) if value is not None}
     if "data" in given:
         given["data"] = str(Path(given["data"]).resolve())
     if processes is not None and cluster is not None:
@@ -298,6 +317,7 @@ def compare(
     if resume:
         plan = study.resume(out, asked, given)
     else:
+        asked.setdefault("processor", costs.default_processor())
         plan = Plan(base=dataclasses.replace(BASE, **given), **asked)
         study.begin(plan, out)
     try:
@@ -305,8 +325,15 @@ def compare(
     except KeyboardInterrupt:
         print(f"interrupted; what is done lies in {out}, continue with --resume", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    for table in report.tables(found):
-        console.print(table.rich())
+    for name in ("updates", "evaluations", "networks", "costs"):
+        console.print(report.tables(found)[name].rich())
+    for sentence in report.verdict(found):
+        console.print(sentence, highlight=False)
+    console.print(f"report: {report.write(found)}", highlight=False)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from qrnn_fast.experiments.evaluate import predict
 from qrnn_fast.experiments.outcomes import Outcome
+from qrnn_fast.experiments.train import Trainer
 
 _LONG_RUN_STEPS_SHOWN = 500
 _POINTS_SHOWN = 2000
+_COLUMNS_SHOWN = 3
 
 
 def training_curves(outcomes: Sequence[Outcome], path: Path) -> None:
@@ -24,7 +26,7 @@ def training_curves(outcomes: Sequence[Outcome], path: Path) -> None:
         updates = outcome.first.updates
         losses = np.array([line["loss"] for line in updates])
         width = max(1, len(losses) // 50)
-        smooth = _moving_mean(losses, width)
+        smooth = moving_mean(losses, width)
         evaluations = np.array([line["evaluations"] for line in updates])
         by_update.plot(np.arange(len(smooth)) + width, smooth, label=outcome.label)
         by_evaluation.plot(evaluations[width - 1 :], smooth, label=outcome.label)
@@ -34,27 +36,33 @@ def training_curves(outcomes: Sequence[Outcome], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def predictions(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Predicted against true values: scatter over the validation windows, and the beginning of the long run."""
-    columns = outcomes[0].first.trainer.task.predicted_names
-    figure = Figure(figsize=(5.5 * len(columns) * 2, 4.0 * len(outcomes)), layout="constrained")
-    axes = figure.subplots(len(outcomes), 2 * len(columns), squeeze=False)
-    for outcome, row in zip(outcomes, axes, strict=True):
-        task, model = outcome.first.trainer.task, outcome.first.trainer.model
+def predictions(trained: Mapping[str, Trainer], path: Path) -> None:
+    """Predicted against true values: scatter over the validation windows, and the beginning of the long run.
+
+    Args:
+        trained: runs of one task at their ends, by name.
+        path: the picture.
+    """
+    names = next(iter(trained.values())).task.predicted_names
+    shown = names[:_COLUMNS_SHOWN]
+    figure = Figure(figsize=(5.5 * len(shown) * 2, 4.0 * len(trained)), layout="constrained")
+    axes = figure.subplots(len(trained), 2 * len(shown), squeeze=False)
+    for (label, trainer), row in zip(trained.items(), axes, strict=True):
+        task, model = trainer.task, trainer.model
         windows, long_run = task.windowed, task.long_run
-        predicted = predict(model, task, windows)[:, windows.washout :].reshape(-1, len(columns)).numpy()
-        true = task.targets(windows.rows())[:, windows.washout :].reshape(-1, len(columns)).numpy()
+        predicted = predict(model, task, windows)[:, windows.washout :].reshape(-1, len(names)).numpy()
+        true = task.targets(windows.rows())[:, windows.washout :].reshape(-1, len(names)).numpy()
         every = max(1, len(true) // _POINTS_SHOWN)
         long_predicted = predict(model, task, long_run)[0, :_LONG_RUN_STEPS_SHOWN].numpy()
         long_true = task.targets(long_run.rows())[0, :_LONG_RUN_STEPS_SHOWN].numpy()
-        for i, name in enumerate(columns):
+        for i, name in enumerate(shown):
             scatter, series = row[2 * i : 2 * i + 2]
             scatter.plot([0, 1], [0, 1], color="0.6", linewidth=1)
             scatter.plot(true[::every, i], predicted[::every, i], ".", markersize=2)
-            scatter.set(xlabel=f"true {name}", ylabel=f"predicted {name}", title=f"{outcome.label}: windows")
+            scatter.set(xlabel=f"true {name}", ylabel=f"predicted {name}", title=f"{label}: windows")
             series.plot(long_true[:, i], color="0.6", label="true")
             series.plot(long_predicted[:, i], linewidth=1, label="predicted")
-            series.set(xlabel="step of the long run", ylabel=name, title=f"{outcome.label}: long run")
+            series.set(xlabel="step of the long run", ylabel=name, title=f"{label}: long run")
             series.legend()
     figure.savefig(path, dpi=100)
 
@@ -71,7 +79,8 @@ def seconds_per_update(outcomes: Sequence[Outcome], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _moving_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    means: NDArray[np.float64] = (sums[width:] - sums[:-width]) / width
+def moving_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Means over `width` neighbours along the last axis, (..., n - width + 1)."""
+    sums = np.cumsum(np.insert(values, 0, 0.0, axis=-1), axis=-1)
+    means: NDArray[np.float64] = (sums[..., width:] - sums[..., :-width]) / width
     return means

@@ -135,7 +135,7 @@ def write_report(out: Path, outcomes: Sequence[Outcome], checks: Sequence[Check]
                 writer.writerows([outcome.label, seed, *(line[key] for key in _LOGGED)] for line in run.updates)
     plots.training_curves(outcomes, out / "training.png")
     exact = [o for o in outcomes if o.settings.gradient == "adjoint"]
-    plots.predictions(exact or outcomes, out / "predictions.png")
+    plots.predictions({o.label: o.first.trainer for o in exact or outcomes}, out / "predictions.png")
     plots.seconds_per_update(outcomes, out / "seconds.png")
     verdict = "\n".join(f"- {'pass' if c.passed else '**FAIL**'}: {c.statement}" for c in checks)
     ran = "\n".join(f"- {name}: {value}" for name, value in runs.versions().items())

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,9 @@ NETWORK = "QRNN"  # its name in tables of errors
 
 def versions() -> dict[str, str]:
     """What ran: the versions that may change a figure, the working directory's git revision, the machine's kind."""
-    packages = ["qrnn_fast", "torch", "numpy", "scipy", "qiskit", "qiskit_aer"]
-    if importlib.util.find_spec("qiskit_ibm_runtime"):
-        packages.append("qiskit_ibm_runtime")
     return {
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
+        **_packages(),
         **_revision(),
         "platform": platform.platform(),
         "machine": platform.machine(),
@@ -145,22 +143,26 @@ def qpu_estimate(trainer: Trainer) -> Estimates:
     )
 
 
-def finish(trainer: Trainer) -> dict[str, dict[str, Errors]]:
+def finish(trainer: Trainer, *, baselines: bool = True) -> dict[str, dict[str, Errors]]:
     """Measure a trained run and the baselines under every protocol, and write the results to its folder.
+
+    Args:
+        trainer: the run at its end.
+        baselines: whether to fit them, too, which takes longer than to measure the run.
 
     Returns:
         Errors by model ("QRNN", then the baselines) and protocol.
     """
-    results = measure(trainer.model, trainer.task)
+    results = measure(trainer.model, trainer.task, baselines=baselines)
     table = {model: {p: e.as_json() for p, e in errors.items()} for model, errors in results.items()}
     write_json(trainer.folder / RESULTS, {"columns": trainer.task.predicted_names, "rmse": table})
     return results
 
 
-def measure(model: torch.nn.Module, task: Task) -> dict[str, dict[str, Errors]]:
-    """Errors of a model ("QRNN") and of the baselines under every protocol."""
+def measure(model: torch.nn.Module, task: Task, *, baselines: bool = True) -> dict[str, dict[str, Errors]]:
+    """Errors of a model ("QRNN") and, if wanted, of the baselines under every protocol."""
     sets = protocols(task)
-    return {NETWORK: model_errors(model, task, sets), **baseline_errors(task, sets)}
+    return {NETWORK: model_errors(model, task, sets), **(baseline_errors(task, sets) if baselines else {})}
 
 
 def evaluate(
@@ -225,6 +227,15 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON; a reader sees the whole file or none."""
     text = json.dumps(value, indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+@cache  # takes longer than a small run, and a study has hundreds
+def _packages() -> dict[str, str]:
+    """The versions of the packages."""
+    packages = ["qrnn_fast", "torch", "numpy", "scipy", "qiskit", "qiskit_aer"]
+    if importlib.util.find_spec("qiskit_ibm_runtime"):
+        packages.append("qiskit_ibm_runtime")
+    return {name: importlib.metadata.version(name) for name in packages}
 
 
 def _revision() -> dict[str, str]:

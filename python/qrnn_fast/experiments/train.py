@@ -233,7 +233,7 @@ class Trainer:
         for group in optimiser.param_groups:
             group["lr"] = lr
         self._set_perturbation(perturbation(self.settings, self.update))
-        loss = self._loss(batch)
+        loss = self.loss(batch)
         value = self.ranks.total(loss.detach().clone()).item()
         self._check_finite("loss", value)
         optimiser.zero_grad()
@@ -273,8 +273,11 @@ class Trainer:
             return streams(self.task, self.settings.batch_size, offset).flatten()
         return starts[torch.randperm(len(starts), generator=self.order_generator)]
 
-    def _loss(self, starts: Tensor) -> Tensor:
-        """This rank's part of the loss of a batch."""
+    def loss(self, starts: Tensor) -> Tensor:
+        """This rank's part of the loss of the windows whose step 0 is in the rows `starts` (B,), int64.
+
+        Stateful training goes on from the memory behind the last batch.
+        """
         mine = self.ranks.share(len(starts))
         rows = dataclasses.replace(self.task.train, starts=starts[mine]).rows()
         numbers = torch.arange(len(starts))[mine]

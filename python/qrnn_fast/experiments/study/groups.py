@@ -5,20 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.data import Task
+from qrnn_fast.experiments.log import read_lines
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.study import tasks
-from qrnn_fast.experiments.study.members import Member
+from qrnn_fast.experiments.study.members import ADJOINT, Member
 from qrnn_fast.experiments.study.plan import TUNING_SEED, Plan
 from qrnn_fast.experiments.study.tuning import Trial, best, search
 from qrnn_fast.experiments.study.workflow import Job, Workflow
-from qrnn_fast.experiments.train import Trainer
+from qrnn_fast.experiments.train import UPDATES, Trainer
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Group:
 
     Attributes:
         member: the member.
-        updates: of each run.
+        updates: of each run; 0 where the member is not trained.
     """
 
     member: Member
@@ -35,7 +40,8 @@ class Group:
 
     def settings(self, plan: Plan, lr: float, seed: int) -> Settings:
         """The settings of one of its runs."""
-        return self.member.settings(plan.base, lr=lr, seed=seed, updates=self.updates, epochs=self.updates)
+        enough = max(1, self.updates)
+        return self.member.settings(plan.base, lr=lr, seed=seed, updates=enough, epochs=enough)
 
     @property
     def folder(self) -> Path:
@@ -75,7 +81,7 @@ class Trained:
 
     Attributes:
         group: the group.
-        trials: of the search for its learning rate.
+        trials: of the search for its learning rate; none where the member is not trained.
         runs: one for each seed; none where it diverged at every learning rate.
     """
 
@@ -84,13 +90,23 @@ class Trained:
     runs: Sequence[Run]
 
     @property
-    def lr(self) -> float:
-        """Its learning rate."""
-        return best(self.trials).lr
+    def lr(self) -> float | None:
+        """Its learning rate; None where the member is not trained."""
+        return best(self.trials).lr if self.trials else None
 
-    def errors(self, protocol: str) -> list[float]:
-        """The RMSE of each run that did not diverge."""
-        return [run.errors[protocol] for run in self.runs if run.message is None]
+    def errors(self, protocol: str) -> dict[int, float]:
+        """The RMSE of each run that did not diverge, by seed."""
+        return {run.seed: run.errors[protocol] for run in self.runs if run.message is None}
+
+    def folder(self, seed: int) -> Path:
+        """The folder of a run."""
+        return next(run.folder for run in self.runs if run.seed == seed)
+
+    @property
+    def evaluations(self) -> int:
+        """Circuit evaluations of a run; 0 of a classical network."""
+        whole = [run for run in self.runs if run.message is None]
+        return int(read_lines(whole[0].folder / UPDATES)[-1]["evaluations"]) if whole and self.group.updates else 0
 
 
 def updates_within(evaluations: int, trainer: Trainer) -> int:
@@ -116,15 +132,54 @@ def updates_within(evaluations: int, trainer: Trainer) -> int:
     return updates
 
 
-def groups(plan: Plan, task: Task) -> tuple[list[Group], list[Group]]:
-    """The groups of equal numbers of updates, and those of equal numbers of circuit evaluations."""
-    equal_updates = [Group(member, plan.updates) for member in plan.members]
-    equal_evaluations = [
-        Group(member, updates_within(plan.evaluations, Trainer(member.settings(plan.base), task, Path(), "native")))
-        for member in plan.members
-        if member.runs_on_processors
-    ]
-    return equal_updates, equal_evaluations
+@dataclass(frozen=True)
+class Parts(Generic[T]):
+    """The parts of a study.
+
+    Attributes:
+        updates: the methods at equal numbers of updates.
+        evaluations: those that a processor could run, at equal numbers of circuit evaluations.
+        epochs: the adjoint, if it is among the methods, and the networks beside, at equal numbers of epochs.
+    """
+
+    updates: list[T]
+    evaluations: list[T]
+    epochs: list[T]
+
+    def map(self, function: Callable[[T], U]) -> Parts[U]:
+        """The same parts of something else."""
+        return Parts(*([function(one) for one in part] for part in (self.updates, self.evaluations, self.epochs)))
+
+    @property
+    def all(self) -> list[T]:
+        """What there is, each once."""
+        return list(dict.fromkeys(self.updates + self.evaluations + self.epochs))
+
+
+def parts(plan: Plan, task: Task) -> Parts[Group]:
+    """All groups of a study.
+
+    Raises:
+        ValueError: too few evaluations for an update.
+    """
+
+    def trainer(member: Member) -> Trainer:
+        return Trainer(member.settings(plan.base), task, Path(), "native")
+
+    # The adjoint tells what the layer reaches with many updates.
+    networks = [member for member in plan.members if member == ADJOINT] + list(plan.rivals)
+    return Parts(
+        [Group(member, plan.updates) for member in plan.members],
+        [
+            Group(member, updates_within(plan.evaluations, trainer(member)))
+            for member in plan.members
+            if member.runs_on_processors
+        ],
+        [
+            Group(member, plan.epochs * trainer(member).updates_per_epoch if member.is_trained else 0)
+            for member in networks
+        ],
+    )
 
 
 def train(plan: Plan, group: Group, out: Path) -> Workflow[Trained]:
@@ -135,11 +190,15 @@ def train(plan: Plan, group: Group, out: Path) -> Workflow[Trained]:
         group: the group.
         out: the study's folder.
     """
-    trials = yield from search(plan, partial(_attempt, plan, group, out))
-    if math.isinf(best(trials).error):
-        return Trained(group, trials, [])
+    trials: list[Trial] = []
+    lr = plan.base.lr  # of no account where nothing is trained
+    if group.member.is_trained:
+        trials = yield from search(plan, partial(_attempt, plan, group, out))
+        lr = best(trials).lr
+        if math.isinf(best(trials).error):
+            return Trained(group, trials, [])
     folders = {seed: out / "runs" / group.folder / f"seed-{seed}" for seed in plan.all_seeds}
-    yield [_job(folder, group.settings(plan, best(trials).lr, seed)) for seed, folder in folders.items()]
+    yield [_job(folder, group.settings(plan, lr, seed)) for seed, folder in folders.items()]
     return Trained(group, trials, [Run.read(folder) for folder in folders.values()])
 
 

@@ -1,4 +1,4 @@
-"""What a study trains: gradient methods, and networks to hold them against."""
+"""What a study trains: a network by each gradient method, and networks to hold it against."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qrnn_fast.experiments.settings import Settings
+from qrnn_fast.experiments.settings import UNTRAINED, Settings
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Member:
 
     Attributes:
         name: its name, on the command line, too.
-        changes: the settings in which it differs from the study's own.
+        changes: the settings in which it differs from the study's own, the gradient among them.
     """
 
     name: str
@@ -35,33 +35,55 @@ class Member:
         return dataclasses.replace(base, **self.changes, **changes)
 
     @property
-    def runs_on_processors(self) -> bool:
-        """Whether a quantum processor could train it."""
-        return bool(self.changes["gradient"] != "adjoint")
+    def is_trained(self) -> bool:
+        """Whether there are updates, and a learning rate to be found."""
+        return bool(self.changes["gradient"] != UNTRAINED)
 
+    @property
+    def runs_on_processors(self) -> bool:
+        """Whether a quantum processor could do its training."""
+        return self.changes["gradient"] not in ("adjoint", UNTRAINED)
+
+
+def _table(*members: Member) -> dict[str, Member]:
+    return {member.name: member for member in members}
+
+
+_CLASSICAL = {"gradient": "adjoint", "shots": None, "noise": None, "backend": "auto", "measure_on": "native"}
+_RIDGE = {"gradient": UNTRAINED, "ridge": 1e-6}
 
 ADJOINT = Member("adjoint", {"gradient": "adjoint"})
-MEMBERS = {
-    member.name: member
-    for member in (
-        ADJOINT,
-        Member("parameter-shift", {"gradient": "parameter-shift"}),
-        Member("fdsa", {"gradient": "fdsa"}),
-        Member("spsa-1", {"gradient": "spsa", "samples": 1}),
-        Member("spsa-2", {"gradient": "spsa", "samples": 2}),
-        Member("spsa-8", {"gradient": "spsa", "samples": 8}),
-    )
-}
+METHODS = _table(
+    ADJOINT,
+    Member("parameter-shift", {"gradient": "parameter-shift"}),
+    Member("fdsa", {"gradient": "fdsa"}),
+    Member("spsa-1", {"gradient": "spsa", "samples": 1}),
+    Member("spsa-2", {"gradient": "spsa", "samples": 2}),
+    Member("spsa-8", {"gradient": "spsa", "samples": 8}),
+    Member("spsa-2-spall", {"gradient": "spsa", "samples": 2, "schedule": "spall", "optimiser": "sgd"}),
+    Member("spsa-2-per-sequence", {"gradient": "spsa", "samples": 2, "per_sequence": True}),
+)
+NETWORKS = _table(
+    Member("gru", {"cell": "gru", **_CLASSICAL}),
+    Member("lstm", {"cell": "lstm", **_CLASSICAL}),
+    Member("random-weights", _RIDGE),
+    Member("echo-state-cell", {"cell": "echo_state", **_RIDGE}),
+)
 # What a study or its members decide, and the command line therefore does not offer as a setting of all runs.
-DECIDED = frozenset({"gradient", "samples", "lr", "epochs", "updates", "seed"})
+DECIDED = frozenset({"system", "gradient", "samples", "per_sequence", "lr", "epochs", "updates", "seed"})
 
 
-def chosen(names: Sequence[str]) -> tuple[Member, ...]:
+def chosen(kind: str, names: Sequence[str]) -> tuple[Member, ...]:
     """The members of these names.
 
+    Args:
+        kind: "methods" or "networks".
+        names: of members of this kind.
+
     Raises:
-        ValueError: an unknown name, one given twice, or none.
+        ValueError: an unknown name, one given twice, or no method.
     """
-    if not names or len(set(names)) < len(names) or not set(names) <= set(MEMBERS):
-        raise ValueError(f"methods must be some of {', '.join(MEMBERS)}, each once; got {', '.join(names)!r}")
-    return tuple(MEMBERS[name] for name in names)
+    table = METHODS if kind == "methods" else NETWORKS
+    if len(set(names)) < len(names) or not set(names) <= set(table) or (kind == "methods" and not names):
+        raise ValueError(f"{kind} must be some of {', '.join(table)}, each once; got {', '.join(names)!r}")
+    return tuple(table[name] for name in names)

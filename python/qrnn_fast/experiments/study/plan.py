@@ -10,7 +10,7 @@ from typing import Any
 
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.settings import Settings
-from qrnn_fast.experiments.study.members import MEMBERS, Member, chosen
+from qrnn_fast.experiments.study.members import METHODS, NETWORKS, Member, chosen
 
 STUDY = "study.json"
 TUNERS = ("grid", "optuna")
@@ -25,36 +25,41 @@ class Plan:
 
     Attributes:
         base: settings of all runs; its seed is the first of the study.
-        methods: names of the members.
+        methods: names of the gradient methods.
+        networks: names of the networks that are trained beside.
         seeds: runs of each member that are reported, with seeds from that of `base` on.
-        updates: of every run where members have equal numbers of updates.
-        evaluations: of every run where members have equal numbers of circuit evaluations.
+        updates: of every run where methods have equal numbers of updates.
+        evaluations: of every run where methods have equal numbers of circuit evaluations.
+        epochs: of every run where networks have equal numbers of epochs.
         tuner: how learning rates are found, one of `TUNERS`.
         trials: learning rates that "optuna" tries for a member; "grid" has no use for it.
+        processor: whose time is told, as `qf.backends.Runtime` takes it; None for no processor.
 
     Raises:
         ValueError: a value that is not accepted.
     """
 
     base: Settings = BASE
-    methods: tuple[str, ...] = tuple(MEMBERS)
+    methods: tuple[str, ...] = tuple(METHODS)
+    networks: tuple[str, ...] = tuple(NETWORKS)
     seeds: int = 5
     updates: int = 200
     evaluations: int = 300_000
+    epochs: int = 30
     tuner: str = "grid"
     trials: int = 8
+    processor: str | None = None
 
     def __post_init__(self) -> None:
-        for member in self.members:
+        for member in (*self.members, *self.rivals):
             member.settings(self.base)
         if self.seeds < 2:
             raise ValueError(f"seeds must be at least 2, for there to be an error of the mean; got {self.seeds}")
         if self.updates < 2:
             raise ValueError(f"updates must be at least 2, for there to be a time between two; got {self.updates}")
-        if self.evaluations < 1:
-            raise ValueError(f"evaluations must be at least 1, got {self.evaluations}")
-        if self.trials < 1:
-            raise ValueError(f"trials must be at least 1, got {self.trials}")
+        for name in ("evaluations", "epochs", "trials"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.tuner not in TUNERS:
             raise ValueError(f"tuner must be one of {', '.join(TUNERS)}; got {self.tuner!r}")
         if self.base.seed + self.seeds > TUNING_SEED:
@@ -70,12 +75,13 @@ class Plan:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The members, in the order of the tables.
+        """The methods, in the order of the tables."""
+        return chosen("methods", self.methods)
 
-        Raises:
-            ValueError: an unknown name, one given twice, or none.
-        """
-        return chosen(self.methods)
+    @property
+    def rivals(self) -> tuple[Member, ...]:
+        """The networks beside, in the order of the tables."""
+        return chosen("networks", self.networks)
 
     @property
     def all_seeds(self) -> range:
@@ -96,7 +102,8 @@ class Plan:
         path = folder / STUDY
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**values, "base": Settings(**values["base"]), "methods": tuple(values["methods"])})
+            lists = {name: tuple(values[name]) for name in ("methods", "networks")}
+            return cls(**{**values, **lists, "base": Settings(**values["base"])})
         except FileNotFoundError:
             raise ValueError(f"{path}: no such file; leave --resume out to begin a study in {folder}") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError) as error:

@@ -1,7 +1,8 @@
-"""A study from its plan to its report."""
+"""A study from its plan to its figures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from typing import Any
 from rich.console import Console
 
 from qrnn_fast.experiments import runs
-from qrnn_fast.experiments.data import make_task
-from qrnn_fast.experiments.study import groups, tuning
-from qrnn_fast.experiments.study.groups import Trained
+from qrnn_fast.experiments.data import Task, make_task
+from qrnn_fast.experiments.errors import Errors
+from qrnn_fast.experiments.evaluate import baseline_errors, protocols
+from qrnn_fast.experiments.study import costs, groups, quality, tuning
+from qrnn_fast.experiments.study.costs import Seconds
+from qrnn_fast.experiments.study.groups import Group, Parts, Trained
+from qrnn_fast.experiments.study.members import ADJOINT
 from qrnn_fast.experiments.study.plan import Plan
 from qrnn_fast.experiments.study.progress import StudyProgress
-from qrnn_fast.experiments.study.workflow import drive
+from qrnn_fast.experiments.study.quality import Quality
+from qrnn_fast.experiments.study.workflow import Job, Workflow, drive
 
 
 @dataclass(frozen=True)
@@ -26,26 +32,36 @@ class Study:
     Attributes:
         plan: what was asked.
         folder: where it lies.
-        equal_updates: the members at equal numbers of updates.
-        equal_evaluations: those that a processor could train, at equal numbers of circuit evaluations.
+        task: what was to be learned.
+        parts: the trained members.
+        baselines: errors of regressions on the same targets, by name and protocol.
+        seconds: of this machine, by member.
+        processor: seconds of the plan's processor, by member; empty without one.
+        qualities: of the methods' gradients.
     """
 
     plan: Plan
     folder: Path
-    equal_updates: list[Trained]
-    equal_evaluations: list[Trained]
+    task: Task
+    parts: Parts[Trained]
+    baselines: dict[str, dict[str, Errors]]
+    seconds: dict[str, Seconds]
+    processor: dict[str, Seconds]
+    qualities: list[Quality]
 
 
 def begin(plan: Plan, out: Path) -> None:
     """Write the plan to a new or empty folder. Nothing is written before plan and data are known to be good.
 
     Raises:
-        ValueError: a folder that is not empty, data that cannot be used, or too few evaluations for an update.
+        ValueError: a folder that is not empty, data or a processor that cannot be used, or too few evaluations for an
+            update.
         ImportError: a package that the plan needs is missing.
     """
     runs.require_empty(out)
     tuning.require(plan)
-    groups.groups(plan, make_task(plan.base))
+    groups.parts(plan, make_task(plan.base))
+    costs.check_processor(plan)
     out.mkdir(parents=True, exist_ok=True)
     plan.save(out)
 
@@ -77,8 +93,40 @@ def run(plan: Plan, out: Path, workers: AbstractContextManager[Executor], consol
         workers: opens the executor.
         console: where to show the progress.
     """
-    equal_updates, equal_evaluations = groups.groups(plan, make_task(plan.base))
-    every = list(dict.fromkeys(equal_updates + equal_evaluations))
+    task = make_task(plan.base)
+    parts = groups.parts(plan, task)
+    every = parts.all
+    qualities = quality.jobs(plan, out, quality.INITIAL, None)
     with workers as executor, StudyProgress(console) as progress:
-        trained = dict(zip(every, drive([groups.train(plan, g, out) for g in every], executor, progress), strict=True))
-    return Study(plan, out, [trained[g] for g in equal_updates], [trained[g] for g in equal_evaluations])
+        trained: dict[Group, Trained] = {}
+        training = [_into(trained, group, groups.train(plan, group, out)) for group in every]
+        drive([*training, _together([*qualities.values(), *costs.processor_jobs(plan, out)])], executor, progress)
+        by_adjoint = trained.get(Group(ADJOINT, plan.updates))
+        if by_adjoint is not None and by_adjoint.errors("train"):
+            seed = min(by_adjoint.errors("train"))
+            qualities |= quality.jobs(plan, out, quality.TRAINED, by_adjoint.folder(seed))
+        drive([_together(list(qualities.values()))], executor, progress)
+        drive([_one_by_one(costs.timing_jobs(plan, out))], executor, progress)
+    return Study(
+        plan,
+        out,
+        task,
+        parts.map(trained.__getitem__),
+        baseline_errors(task, protocols(task)),
+        costs.read_timings(plan, out),
+        costs.read_processor(plan, out),
+        [Quality.read(path) for path in qualities],
+    )
+
+
+def _into(trained: dict[Group, Trained], group: Group, training: Workflow[Trained]) -> Workflow[None]:
+    trained[group] = yield from training
+
+
+def _together(jobs: Sequence[Job]) -> Workflow[None]:
+    yield jobs
+
+
+def _one_by_one(jobs: Sequence[Job]) -> Workflow[None]:
+    for job in jobs:
+        yield [job]

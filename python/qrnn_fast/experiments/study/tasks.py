@@ -42,7 +42,7 @@ def train(folder: str, settings: dict[str, Any]) -> None:
         except DivergedError as error:
             runs.write_json(path / FAILED, {"message": str(error), "update": trainer.update})
         else:
-            runs.finish(trainer)
+            runs.finish(trainer, baselines=False)  # the report's, of all runs
 
 
 @contextmanager

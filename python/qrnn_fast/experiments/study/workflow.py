@@ -27,7 +27,7 @@ class Job:
     is_done: Callable[[], bool]
 
 
-# Yields jobs that may run side by side, goes on when all of them are done, and returns its result.
+# Yields jobs that may run side by side, and goes on when all of them are done.
 Workflow = Generator[Sequence[Job], None, Result]
 
 
@@ -41,38 +41,29 @@ class OnProgress(Protocol):
         """A job is done."""
 
 
-def drive(workflows: Sequence[Workflow[Result]], executor: Executor, progress: OnProgress) -> list[Result]:
+def drive(workflows: Sequence[Workflow[None]], executor: Executor, progress: OnProgress) -> None:
     """Run workflows to their ends.
-
-    Returns:
-        Their results.
 
     Raises:
         Exception: what a job raised; those not begun are then not run.
     """
-    results: dict[int, Result] = {}
-    pending: dict[Future[None], tuple[int, Job]] = {}
+    pending: dict[Future[None], tuple[Workflow[None], Job]] = {}
 
-    def advance(i: int) -> None:
-        while True:
-            try:
-                jobs = [job for job in next(workflows[i]) if not job.is_done()]
-            except StopIteration as end:
-                results[i] = end.value
-                return
-            for job in jobs:
+    def advance(workflow: Workflow[None]) -> None:
+        for jobs in workflow:
+            missing = [job for job in jobs if not job.is_done()]
+            for job in missing:
                 progress.begun(job)
-                pending[executor.submit(job.function, *job.arguments)] = i, job
-            if jobs:
+                pending[executor.submit(job.function, *job.arguments)] = workflow, job
+            if missing:
                 return
 
-    for i in range(len(workflows)):
-        advance(i)
+    for workflow in workflows:
+        advance(workflow)
     while pending:
         for future in wait(pending, return_when=FIRST_COMPLETED).done:
-            i, job = pending.pop(future)
+            workflow, job = pending.pop(future)
             future.result()
             progress.done(job)
-            if all(other != i for other, _ in pending.values()):
-                advance(i)
-    return [results[i] for i in range(len(workflows))]
+            if all(other is not workflow for other, _ in pending.values()):
+                advance(workflow)
