@@ -34,8 +34,9 @@ class SPSA(Perturbation):
             the ends independent, as they are on hardware.
         per_sequence: over weights, draw directions for every sequence of the batch instead of one for all of them. A
             sequence's difference then multiplies its own directions, at the same number of evaluations, and the
-            variance goes with the sum of the sequences' squared gradients instead of the square of their sum: up to B
-            times less where the B gradients agree, more where they cancel. Over angles it is always so.
+            variance goes with the sum of the sequences' squared gradients instead of the square of their sum: B times
+            less where the B gradients agree, more in a batch where they cancel, and on average over batches drawn at
+            random never more. Over angles it is always so.
         over_ranks: spread the copies over the ranks of torch.distributed's default process group, which all hold the
             same batch, weights and seed; every rank gets the whole gradient.
         memory_limit: bytes that the perturbed copies of one call may take; more copies are evaluated in several calls.
