@@ -12,11 +12,13 @@ from qrnn_fast.memory import check_memory
 from qrnn_fast.nn import QRNN
 from qrnn_fast.noise import NoiseModel
 from qrnn_fast.qiskit_io import from_qasm3, from_qiskit
+from qrnn_fast.qlstm import QLSTM
 from qrnn_fast.qpu_time import estimate
 from qrnn_fast.sampling import sample
 
 __all__ = [
     "FDSA",
+    "QLSTM",
     "QRNN",
     "SPSA",
     "Adjoint",
