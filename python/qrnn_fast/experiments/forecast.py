@@ -105,9 +105,10 @@ def closed_loop(predictor: Predictor, warm_up: Tensor, fed_back: Sequence[int], 
 
 
 def nrmse(predicted: Tensor, true: Tensor, deviation: Tensor) -> Tensor:
-    """The error of Vlachas et al. (Neural Networks 126, 191, 2020, section 2: NRMSE).
+    """The error of Vlachas et al. (Neural Networks 126, 191, 2020: NRMSE).
 
-    The root of the mean over the components of the squared error over the component's variance.
+    The root of the mean over the components of the squared error over the component's variance. With it, theirs is the
+    valid prediction time, the time before the error first reaches 0.5.
 
     Args:
         predicted: (S, N, k).
@@ -121,9 +122,10 @@ def nrmse(predicted: Tensor, true: Tensor, deviation: Tensor) -> Tensor:
 
 
 def normalised_error(predicted: Tensor, true: Tensor, size: Tensor) -> Tensor:
-    """The error of Pathak et al. (Chaos 28, 041101, 2018, eq. 8; as in Phys. Rev. Lett. 120, 024102).
+    """The normalised error of Pathak et al. (Chaos 28, 041101, 2018, after Phys. Rev. Lett. 120, 024102, 2018).
 
-    ``|u - v| / <|u|^2>^(1/2)`` with the Euclidean norm over the components, in the system's own units.
+    ``|u - v| / <|u|^2>^(1/2)`` with the Euclidean norm over the components, in the system's own units; their valid time
+    ends at 0.4.
 
     Args:
         predicted: (S, N, k).

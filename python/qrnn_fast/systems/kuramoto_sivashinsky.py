@@ -56,7 +56,8 @@ class KuramotoSivashinsky(_Periodic):
     """A record of u_t = -u u_x - u_xx - u_xxxx on a periodic line; everything that decides its values stands here.
 
     The defaults are the smallest setting of Pathak et al. (Phys. Rev. Lett. 120, 024102, 2018): spatio-temporal chaos
-    with a largest Lyapunov exponent of about 0.043 (Edson, Bunder, Mattner and Roberts, ANZIAM J. 61, 270, 2019).
+    with a largest Lyapunov exponent of about 0.048 (Cvitanovic, Davidchack and Siminos, SIAM J. Appl. Dyn. Syst. 9, 1,
+    2010; 0.043 in Edson, Bunder, Mattner and Roberts, ANZIAM J. 61, 270, 2019).
 
     Attributes:
         rows: number of rows of the record.
