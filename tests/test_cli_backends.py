@@ -81,6 +81,8 @@ def test_a_run_goes_on_after_an_interrupt(tmp_path: Path, monkeypatch: pytest.Mo
         assert losses(run) == losses(tmp_path / "run0")
         for name, weights in whole.model.state_dict().items():
             torch.testing.assert_close(weights, first_weights(tmp_path)[name], atol=0, rtol=0)
+    seconds = [line["qpu_seconds"] for line in read_lines(run / "updates.jsonl")]  # of the one without an interrupt
+    assert seconds == pytest.approx([SECONDS, 2 * SECONDS, 3 * SECONDS])
 
 
 def first_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from qrnn_fast.experiments import demo as demonstration
 from qrnn_fast.experiments import runs
+from qrnn_fast.experiments.board import Board, require_tensorboard
 from qrnn_fast.experiments.forecast import LYAPUNOV_TIMES, STEPS, forecast_json, forecast_table
 from qrnn_fast.experiments.forecast_plots import forecast_plot
 from qrnn_fast.experiments.layers import CELLS
@@ -112,9 +113,10 @@ def _settings_as_options(
     return wrapped
 
 
-def _train(trainer: Trainer, console: Console, label: str) -> None:
-    with TrainingProgress(console, label, trainer.total_updates, trainer.update) as progress:
-        trainer.run(progress)
+def _train(trainer: Trainer, console: Console, *, tensorboard: bool) -> None:
+    boards = [Board(trainer.folder, trainer.update + 1)] if tensorboard and trainer.ranks.is_first else []
+    with TrainingProgress(console, trainer.settings.gradient, trainer.total_updates, trainer.update) as progress:
+        trainer.run(progress, *boards)
 
 
 @app.command()
@@ -134,9 +136,14 @@ def train(
             help="Under torchrun, share the perturbed copies of whole batches among the processes, not the batches.",
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write losses and errors for TensorBoard into the folder, too.")
+    ] = False,
     **given: Any,
 ) -> None:
     """Train one network and report its errors beside the baselines'; under torchrun, by all its processes."""
+    if tensorboard:
+        require_tensorboard()
     if "data" in given:
         given["data"] = str(Path(given["data"]).resolve())
     with Ranks.of_torchrun(over_copies=copies_over_ranks) as ranks:
@@ -149,7 +156,7 @@ def train(
         if trainer.processor is not None:
             console.print(f"{trainer.processor!r}\n{runs.qpu_estimate(trainer)}", highlight=False)
         try:
-            _train(trainer, console, trainer.settings.gradient)
+            _train(trainer, console, tensorboard=tensorboard)
         except KeyboardInterrupt:
             jobs = " and collect its jobs" if trainer.processor is not None else ""
             raise KeyboardInterrupt(

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 
-class NoLog:
-    """Takes what a run's logs take, and keeps nothing: for ranks that do not write."""
+class Log(ABC):
+    """Keeps the records of a run; a context, closed behind it."""
 
     def __enter__(self) -> Self:
         return self
 
+    @abstractmethod
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
+    ) -> None: ...
 
+    @abstractmethod
     def update(self, record: dict[str, Any]) -> None:
-        """The record of an update."""
+        """Append the record of an update."""
 
+    @abstractmethod
     def epoch(self, record: dict[str, Any]) -> None:
-        """The record of a validation."""
+        """Append the record of a validation."""
 
+    @abstractmethod
     def sync(self) -> None:
-        """All records must be on disk when this returns."""
+        """Bring all records to disk."""
 
 
-class RunLog(NoLog):
-    """The logs of a run, opened to go on where they end: one line for each update and one for each validation.
+class LineLog(Log):
+    """Two files, opened to go on where they end: one line for each update and one for each validation.
 
     Args:
         updates: file of the updates.

@@ -7,6 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from qrnn_fast.experiments.checkpoint import load_checkpoint, save_checkpoint
 from qrnn_fast.experiments.data import Task, streams
 from qrnn_fast.experiments.evaluate import model_errors, protocols
 from qrnn_fast.experiments.full_batch import FullBatch
-from qrnn_fast.experiments.log import NoLog, RunLog, keep_lines
+from qrnn_fast.experiments.log import LineLog, Log, keep_lines
 from qrnn_fast.experiments.model import Memory, evaluations_per_sequence, make_model, map_memory
 from qrnn_fast.experiments.ranks import ALONE, Ranks
 from qrnn_fast.experiments.ridge import fit_head
@@ -172,13 +173,14 @@ class Trainer:
             for name in (UPDATES, EPOCHS):
                 keep_lines(self.folder / name, lambda line: line["update"] <= self.update)
 
-    def run(self, on_update: OnUpdate) -> None:
+    def run(self, on_update: OnUpdate, *others: Log) -> None:
         """Train until the run is complete.
 
         A checkpoint is written at the start, after every epoch, every ``checkpoint_every`` updates and at the end.
 
         Args:
             on_update: called after each update with its number (from 1) and its loss.
+            others: logs that get the first rank's records besides the files in the folder; closed in the end.
 
         Raises:
             DivergedError: the loss or, where it is clipped, the gradient is not finite; the weights were left as they
@@ -189,19 +191,27 @@ class Trainer:
             if self.total_updates == 0 and ridge is not None:
                 fit_head(self.model, self.task, ridge)
             self.save()
-        with RunLog(self.folder / UPDATES, self.folder / EPOCHS) if self.ranks.is_first else NoLog() as log:
+        with ExitStack() as stack:
+            logs: list[Log] = []
+            if self.ranks.is_first:
+                lines = LineLog(self.folder / UPDATES, self.folder / EPOCHS)
+                logs = [stack.enter_context(log) for log in (lines, *others)]
             while self.update < self.total_updates:
                 record = self._step()
-                log.update(record)
+                for log in logs:
+                    log.update(record)
                 epoch_ends = self.position == len(self.order)
                 done = self.update == self.total_updates
                 if done and ridge is not None:
                     fit_head(self.model, self.task, ridge)
                 if (epoch_ends or done) and self._validates(record["epoch"], done):
-                    log.epoch(self._validate(record["epoch"]))
+                    errors = self._validate(record["epoch"])
+                    for log in logs:
+                        log.epoch(errors)
                 if epoch_ends or done or (every is not None and self.update % every == 0):
                     # The logs reach the disk first, so that they never lack an update the checkpoint has.
-                    log.sync()
+                    for log in logs:
+                        log.sync()
                     self.save()
                 on_update(self.update, record["loss"])
 
@@ -223,7 +233,11 @@ class Trainer:
             "evaluations": self.evaluations,
             "lr": None if isinstance(self.optimiser, FullBatch) else lr,
         }
-        return record if update.gradient_norm is None else {**record, "gradient_norm": update.gradient_norm}
+        if update.gradient_norm is not None:
+            record["gradient_norm"] = update.gradient_norm
+        if self.processor is not None:
+            record["qpu_seconds"] = self.processor.used_qpu_seconds
+        return record
 
     def _next_batch(self, optimiser: torch.optim.Optimizer, lr: float) -> Update:
         """One update by the next batch."""
