@@ -190,7 +190,7 @@ class QRNN(nn.Module):
                 float32, complex128 for float64. None means |0...0>. See `evolve`.
             lengths: (B,) number of steps of each sequence, for x padded behind; outputs past the end are zero.
             sequence_ids: (B,) int64, 0 <= id < 2^32, or without dimensions where x is unbatched: what a sequence draws,
-                its shots and SPSA's directions over angles, is decided by the seed and its id. With its number in a
+                its shots and SPSA's directions of its own, is decided by the seed and its id. With its number in a
                 whole batch, a part of that batch draws what it does in the whole. None for the numbers in this batch.
                 Where nothing is drawn they have no effect.
 
