@@ -51,6 +51,23 @@ def test_without_updates_ridge_is_needed(settings: Settings) -> None:
         dataclasses.replace(settings, gradient="none")
 
 
+def test_the_head_is_solved_on_the_run_or_on_the_windows(settings: Settings, tmp_path: Path) -> None:
+    """What least squares gives on the training windows after their washout, each begun anew."""
+    settings = dataclasses.replace(settings, gradient="none", ridge=0.0, stride=1)
+    run, windows = (train(dataclasses.replace(settings, ridge_on=on), tmp_path / on) for on in ("run", "windows"))
+    assert torch.equal(run.model.layer.encoder.weight, windows.model.layer.encoder.weight)
+    task = windows.task
+    rows = task.train.rows()
+    with torch.no_grad():
+        outputs = windows.model.outputs(task.inputs(rows))[0][:, settings.washout :].flatten(0, 1)
+        predicted = windows.model.head(outputs)
+    targets = task.targets(rows)[:, settings.washout :].flatten(0, 1)
+    expected = outputs @ torch.linalg.lstsq(outputs, targets, driver="gelsd").solution  # outputs add up to one: a bias
+    torch.testing.assert_close(predicted, expected, atol=1e-6, rtol=0)
+    errors = {trainer.settings.ridge_on: runs.finish(trainer)[runs.NETWORK] for trainer in (run, windows)}
+    assert errors["windows"]["train"].mean < errors["run"]["train"].mean
+
+
 def model(settings: Settings, n_targets: int = 2, seed: int = 0) -> nn.Module:
     return make_model(settings, settings.context, n_targets, seed, torch.Generator(), "native")
 

@@ -31,6 +31,7 @@ from qrnn_fast.experiments.settings import Settings
         {"samples": 0},
         {"epochs": 0},
         {"shots": 0},
+        {"ridge_on": "rows"},
         {"noise": ""},
         {"noise": "depolarizing=0.1"},
         {"noise": "crx:depolarizing"},

@@ -114,8 +114,9 @@ def echo_state(
     Args:
         n_qubits: even, at least 2.
         repeats: r, how often all of it is applied with the same angles.
-        hidden: (n/2, 2) angles in radians; None draws them from N(0, pi / (2 r)).
-        entangle: (n/2,) angles in radians; None draws them from N(0, pi / (10 r)).
+        hidden: (n/2, 2) angles in radians; None draws them from N(0, pi / (2 r)). The sparse networks of the paper
+            have zeros among them.
+        entangle: (n/2,) angles in radians, in the same way; None draws them from N(0, pi / (10 r)).
         generator: where they are drawn from; None for torch's default generator.
     """
     n = _check(n_qubits, repeats)

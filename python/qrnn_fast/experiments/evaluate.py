@@ -11,7 +11,7 @@ from qrnn_fast.experiments.baselines import BASELINES, fits
 from qrnn_fast.experiments.data import Task, Windows
 from qrnn_fast.experiments.errors import Errors
 
-_WINDOWS_AT_ONCE = 512
+WINDOWS_AT_ONCE = 512  # of a network, for the sake of memory
 
 
 def protocols(task: Task, *, train: bool = True) -> dict[str, Windows]:
@@ -39,7 +39,7 @@ def predict(model: nn.Module, task: Task, windows: Windows) -> Tensor:
     with torch.no_grad():
         parts = [
             model(task.inputs(windows.rows(part)))
-            for part in (slice(i, i + _WINDOWS_AT_ONCE) for i in range(0, len(windows.starts), _WINDOWS_AT_ONCE))
+            for part in (slice(i, i + WINDOWS_AT_ONCE) for i in range(0, len(windows.starts), WINDOWS_AT_ONCE))
         ]
     return torch.cat(parts)
 

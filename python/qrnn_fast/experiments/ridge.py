@@ -5,26 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from qrnn_fast.experiments.data import Task
+from qrnn_fast.experiments.data import Task, Windows
+from qrnn_fast.experiments.evaluate import WINDOWS_AT_ONCE
 from qrnn_fast.experiments.model import Forecaster
 
 
-def fit_head(model: Forecaster, task: Task, penalty: float) -> None:
+def fit_head(model: Forecaster, task: Task, penalty: float, windows: Windows) -> None:
     """Replace the head by the ridge regression of the targets on the layer's outputs.
-
-    The training rows are run as one sequence begun from |0...0>, as the validation rows are in the long run, and its
-    first steps are left out as they are there.
 
     Args:
         model: its layer stays as it is.
-        task: gives the training rows.
+        task: gives the rows.
         penalty: as of `solve_head`.
+        windows: the sequences, each begun from the initial memory; their washout is left out.
     """
-    whole = task.training_run
-    rows = whole.rows()
     with torch.no_grad():
-        outputs = model.outputs(task.inputs(rows))[0][0, whole.washout :]
-    solve_head(model.head, outputs, task.targets(rows)[0, whole.washout :], penalty)
+        parts = [
+            model.outputs(task.inputs(rows))[0][:, windows.washout :].flatten(0, 1)
+            for rows in torch.split(windows.rows(), WINDOWS_AT_ONCE)
+        ]
+    targets = task.targets(windows.rows())[:, windows.washout :].flatten(0, 1)
+    solve_head(model.head, torch.cat(parts), targets, penalty)
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ GRADIENTS = ("adjoint", "parameter-shift", "spsa", "fdsa")
 UNTRAINED = "none"  # in place of a gradient method
 SCHEDULES = ("constant", "one-cycle", "spall")
 OPTIMISERS = ("adam", "sgd", "l-bfgs")
+RIDGE_ON = ("run", "windows")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -109,8 +110,13 @@ class Settings:
     )
     ridge: float | None = _setting(
         None,
-        "Penalty of a ridge regression that replaces the head at the end, on the training rows run as one sequence; "
-        "with l-bfgs in every evaluation, too, on the windows. Without it: the head as trained.",
+        "Penalty of a ridge regression that replaces the head at the end; with l-bfgs in every evaluation, too, on the "
+        "windows. Without it: the head as trained.",
+    )
+    ridge_on: str = _setting(
+        "run",
+        f"What ridge solves the head on: {' or '.join(RIDGE_ON)}. run: the training rows as one sequence, for the long "
+        "run's sake; windows: the training windows, for the windowed error's. No head is the best in both.",
     )
     seed: int = _setting(0, "Decides the initial weights, the order of the windows and the estimators' directions.")
     dtype: str = _setting("float64", f"Precision: {', '.join(DTYPES)}.")
@@ -126,6 +132,7 @@ class Settings:
             ("optimiser", OPTIMISERS),
             ("dtype", tuple(DTYPES)),
             ("measure_on", ("native", "backend")),
+            ("ridge_on", RIDGE_ON),
         ):
             if getattr(self, name) not in accepted:
                 raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {getattr(self, name)!r}")

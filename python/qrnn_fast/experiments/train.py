@@ -186,10 +186,10 @@ class Trainer:
             DivergedError: the loss or, where it is clipped, the gradient is not finite; the weights were left as they
                 were before that update.
         """
-        every, ridge = self.settings.checkpoint_every, self.settings.ridge
+        every = self.settings.checkpoint_every
         if self.update == 0:
-            if self.total_updates == 0 and ridge is not None:
-                fit_head(self.model, self.task, ridge)
+            if self.total_updates == 0:
+                self._solve_head()
             self.save()
         with ExitStack() as stack:
             logs: list[Log] = []
@@ -202,8 +202,8 @@ class Trainer:
                     log.update(record)
                 epoch_ends = self.position == len(self.order)
                 done = self.update == self.total_updates
-                if done and ridge is not None:
-                    fit_head(self.model, self.task, ridge)
+                if done:
+                    self._solve_head()
                 if (epoch_ends or done) and self._validates(record["epoch"], done):
                     errors = self._validate(record["epoch"])
                     for log in logs:
@@ -214,6 +214,12 @@ class Trainer:
                         log.sync()
                     self.save()
                 on_update(self.update, record["loss"])
+
+    def _solve_head(self) -> None:
+        ridge = self.settings.ridge
+        if ridge is not None:
+            windows = self.task.train if self.settings.ridge_on == "windows" else self.task.training_run
+            fit_head(self.model, self.task, ridge, windows)
 
     def _step(self) -> dict[str, Any]:
         began = time.perf_counter()
