@@ -169,8 +169,8 @@ class EchoStateNetwork:
         for rows, features in self._features(task, training):
             scored = features[:, :, training.washout :].reshape(self.seeds, -1, n)
             targets = task.predicted[rows[:, training.washout :] + 1].numpy().reshape(-1, k)
-            square += scored.mT @ scored
-            product += scored.mT @ targets
+            square += scored.swapaxes(1, 2) @ scored
+            product += scored.swapaxes(1, 2) @ targets
             n_rows += len(targets)
         free = np.diag([1.0] * self.nodes + [0.0])
         return np.linalg.solve(square + self.ridge * n_rows * free, product).astype(np.float64)
@@ -184,13 +184,16 @@ class EchoStateNetwork:
 
     def errors_of_seeds(self, task: Task, protocols: Mapping[str, Windows]) -> dict[str, tuple[Errors, ...]]:
         """Fit and measure on the very targets of the protocols: the errors of each seed."""
+        readouts: dict[bool, NDArray[np.float64]] = {}  # those for windows, and those for a run
         runs: dict[int, Tensor] = {}  # predictions (S, W, T, k), by the windows
         result = {}
         for name, windows in protocols.items():
             key = id(windows.starts)  # sets that differ in their washout only run once
             if key not in runs:
-                readouts = self.fit(task, task.train if windows.steps == task.train.steps else None)
-                parts = [features @ readouts[:, None] for _, features in self._features(task, windows)]
+                are_windows = windows.steps == task.train.steps
+                if are_windows not in readouts:
+                    readouts[are_windows] = self.fit(task, task.train if are_windows else None)
+                parts = [features @ readouts[are_windows][:, None] for _, features in self._features(task, windows)]
                 runs[key] = torch.from_numpy(np.concatenate(parts, axis=1))
             targets = task.predicted[windows.rows()[:, windows.washout :] + 1]
             result[name] = tuple(Errors.of(of_seed[:, windows.washout :], targets) for of_seed in runs[key])
