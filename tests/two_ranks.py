@@ -46,6 +46,13 @@ TRAINING: dict[str, dict[str, Any]] = {
     "directions of no sequence": {"batch_size": 1, "gradient": "spsa", "per_sequence": True, "updates": 6},
     "stateful": {"stateful": True, "batch_size": 3},
     "an LSTM": {"stateful": True, "batch_size": 3, "cell": "lstm"},
+    "a memory reset in every step": {
+        "batch_size": 5,
+        "reset_memory": True,
+        "shots": 6,
+        "gradient": "spsa",
+        "epochs": 1,
+    },
     "a GRU and an empty share": {"batch_size": 1, "cell": "gru", "epochs": 1},
 }
 
@@ -98,6 +105,9 @@ def resuming(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
         assert_close(single, alone)
     again.run(ignore)
     assert_close(again, alone)
+    whole = runs.begin(settings, shared / "whole", ranks=ranks)
+    whole.run(ignore)
+    assert_same_bits(again, whole)
 
 
 def divergence(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:
