@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,12 @@ def small(settings: Settings, **changes: Any) -> Plan:
     return Plan(base=base, epochs=1, **(fields | changes))
 
 
-def run(plan: Plan, out: Path, workers: Any = None) -> Study:
+def run(plan: Plan, out: Path, workers: Executor | None = None) -> Study:
     """Do what is missing, by default in this process."""
-    return study.run(plan, out, nullcontext(InPlace()) if workers is None else workers, Console(quiet=True))
+    return study.run(plan, out, workers or InPlace(), Console(quiet=True))
 
 
-def make(plan: Plan, out: Path, workers: Any = None) -> Study:
+def make(plan: Plan, out: Path, workers: Executor | None = None) -> Study:
     """A whole study."""
     study.begin(plan, out)
     return run(plan, out, workers)

@@ -8,7 +8,6 @@ import math
 import shutil
 import statistics
 from collections.abc import Generator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,7 @@ def test_what_is_missing_is_made_again_to_the_same_figures(made: Study, tmp_path
     out = tmp_path / "study"
     shutil.copytree(made.folder, out)
     nothing = InPlace(stop_before=0)
-    assert figures(run(made.plan, out, nullcontext(nothing))) == figures(made)
+    assert figures(run(made.plan, out, nothing)) == figures(made)
     spsa = made.parts.updates[1]
     missing = [
         out / "runs" / spsa.group.folder / "seed-1",
@@ -91,7 +90,7 @@ def test_what_is_missing_is_made_again_to_the_same_figures(made: Study, tmp_path
     (out / "runs" / spsa.group.folder / "seed-0" / "results.json").unlink()
     plan = study.resume(out, {"seeds": 2}, {"qubits": 2})
     rest = InPlace()
-    assert figures(run(plan, out, nullcontext(rest))) == figures(made)
+    assert figures(run(plan, out, rest)) == figures(made)
     assert rest.done == 5
 
 
@@ -135,7 +134,7 @@ def test_a_run_that_diverges_is_told_and_stops_no_other(
         report.tables(found)["updates"].markdown()
     )
     assert ranked(found.parts.updates, "windowed") == [adjoint]
-    assert figures(run(made.plan, out, nullcontext(InPlace(stop_before=0)))) == figures(found)
+    assert figures(run(made.plan, out, InPlace(stop_before=0))) == figures(found)
 
 
 # Learning rates

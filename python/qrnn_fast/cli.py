@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-_EXTRA = {"matplotlib", "rich", "scipy", "typer"}
+_EXTRA = {"markdown_it", "matplotlib", "rich", "scipy", "typer"}
 
 
 def main() -> None:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
-import os
-import sys
-from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -23,18 +18,15 @@ from qrnn_fast.experiments.forecast_plots import forecast_plot
 from qrnn_fast.experiments.layers import CELLS
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_model
 from qrnn_fast.experiments.noise import GRAMMAR
+from qrnn_fast.experiments.options import plain_errors, settings_as_options
 from qrnn_fast.experiments.progress import TrainingProgress, make_console
-from qrnn_fast.experiments.ranks import EndedError, Ranks
+from qrnn_fast.experiments.ranks import Ranks
 from qrnn_fast.experiments.report import errors_table
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
-from qrnn_fast.experiments.study import costs, executor, report, study
-from qrnn_fast.experiments.study.members import DECIDED, METHODS, NETWORKS
-from qrnn_fast.experiments.study.plan import BASE, TUNERS, Plan
+from qrnn_fast.experiments.study.command import compare
 from qrnn_fast.experiments.train import Trainer
 from qrnn_fast.nn import QRNN
-from qrnn_fast.systems import NAMES, Lorenz
-
-INTERRUPTED = 130
+from qrnn_fast.systems import Lorenz
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,75 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="qrnn_fast: train and measure quantum recurrent neural networks.",
 )
-
-
-def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Report errors of the input and of the run as one message; Ctrl-C as code 130."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except typer.Exit:  # a RuntimeError by inheritance
-            raise
-        except EndedError:
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt as interrupt:
-            print(str(interrupt) or "interrupted", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
-        except (ValueError, TypeError, ImportError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except (RuntimeError, OSError) as error:
-            print(f"failed: {error}", file=sys.stderr)
-            raise typer.Exit(1) from None
-
-    return wrapped
-
-
-def _settings_as_options(
-    command: Callable[..., None] | None = None, *, defaults: Settings | None = None, without: Collection[str] = ()
-) -> Callable[..., Any]:
-    """Give a command that takes ``**given`` one option for each field of Settings.
-
-    Options that are not given are left out of `given`, so that a resumed run knows which were.
-
-    Args:
-        command: the command.
-        defaults: what the help tells of options that are not given; None for those of `Settings`.
-        without: fields that the command decides by itself.
-    """
-    if command is None:
-        return functools.partial(_settings_as_options, defaults=defaults, without=without)
-    hints = get_type_hints(Settings)
-    fields = [field for field in dataclasses.fields(Settings) if field.name not in without]
-    shown = Settings() if defaults is None else defaults
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    parameters = own + [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                hints[field.name] | None,
-                typer.Option(
-                    "--" + field.name.replace("_", "-"),
-                    help=field.metadata["help"],
-                    show_default=str(getattr(shown, field.name)),
-                ),
-            ],
-        )
-        for field in fields
-    ]
-
-    @functools.wraps(command)
-    def wrapped(**kwargs: Any) -> None:
-        names = {field.name for field in fields}
-        command(**{name: value for name, value in kwargs.items() if name not in names or value is not None})
-
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    return wrapped
+app.command()(compare)
 
 
 def _train(trainer: Trainer, console: Console, *, tensorboard: bool) -> None:
@@ -120,8 +44,8 @@ def _train(trainer: Trainer, console: Console, *, tensorboard: bool) -> None:
 
 
 @app.command()
-@_settings_as_options
-@_plain_errors
+@settings_as_options
+@plain_errors
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: settings, log, checkpoint, results.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in that folder to the same bits.")] = False,
@@ -170,7 +94,7 @@ def train(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     steps: Annotated[int | None, typer.Option(help="Steps of a window, in place of the run's own.")] = None,
@@ -190,7 +114,7 @@ def evaluate(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def forecast(
     run: Annotated[Path, typer.Argument(help="Folder of a run that predicts all columns it observes.")],
     out: Annotated[
@@ -215,7 +139,7 @@ def forecast(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def demo(
     out: Annotated[Path, typer.Option(help="A new or empty folder for the report.")] = Path("report"),
     methods: Annotated[
@@ -248,103 +172,7 @@ def demo(
 
 
 @app.command()
-@_settings_as_options(defaults=BASE, without=DECIDED)
-@_plain_errors
-def compare(
-    system: Annotated[
-        str | None, typer.Argument(help=f"The system to learn: {NAMES}.", show_default=BASE.system)
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the study: plan, runs, report.")] = Path("study"),
-    resume: Annotated[bool, typer.Option("--resume", help="Make what the study in that folder lacks.")] = False,
-    methods: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(METHODS)}, with commas in between. Without it: all.")
-    ] = None,
-    networks: Annotated[
-        str | None,
-        typer.Option(help=f"Networks beside: some of {','.join(NETWORKS)}, or '' for none. Without it: all."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds.", show_default=str(Plan.seeds))] = None,
-    updates: Annotated[
-        int | None, typer.Option(help="Updates where methods have equal numbers.", show_default=str(Plan.updates))
-    ] = None,
-    evaluations: Annotated[
-        int | None,
-        typer.Option(
-            help="Circuit evaluations where methods have equal numbers: whole sequences.",
-            show_default=str(Plan.evaluations),
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs where networks have equal numbers.", show_default=str(Plan.epochs))
-    ] = None,
-    tuner: Annotated[
-        str | None, typer.Option(help=f"Search for learning rates: {', '.join(TUNERS)}.", show_default=Plan.tuner)
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option(help="Learning rates that optuna tries.", show_default=str(Plan.trials))
-    ] = None,
-    processor: Annotated[
-        str | None,
-        typer.Option(
-            help="Whose time an update would take: runtime:NAME of one of IBM's or fake:NAME, its snapshot.",
-            show_default=costs.PROCESSOR,
-        ),
-    ] = None,
-    processes: Annotated[int | None, typer.Option(help="Processes. Without it: one for each core.")] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Address of a Dask cluster to run on, in place of processes of this machine.")
-    ] = None,
-    **given: Any,
-) -> None:
-    """Train by each method from several seeds, side by side, and write a report; 10 to 20 minutes on two cores."""
-    console = make_console()
-    asked: dict[str, Any] = {
-        "methods": None if methods is None else _names(methods),
-        "networks": None if networks is None else _names(networks),
-        "seeds": seeds,
-        "updates": updates,
-        "evaluations": evaluations,
-        "epochs": epochs,
-        "processor": None if processor is None else processor.removeprefix("runtime:"),
-        "tuner": tuner,
-        "trials": trials,
-    }
-    asked = {name: value for name, value in asked.items() if value is not None}
-    given |= {name: value for name, value in (("system", system), ("seed", seed)) if value is not None}
-    if "data" in given:
-        given["data"] = str(Path(given["data"]).resolve())
-    if processes is not None and cluster is not None:
-        raise ValueError("processes are of this machine, and cluster has workers of its own; leave one of them out")
-    workers = (
-        executor.processes(processes if processes is not None else os.cpu_count() or 1)
-        if cluster is None
-        else executor.cluster(cluster)
-    )
-    if resume:
-        plan = study.resume(out, asked, given)
-    else:
-        asked.setdefault("processor", costs.default_processor())
-        plan = Plan(base=dataclasses.replace(BASE, **given), **asked)
-        study.begin(plan, out)
-    try:
-        found = study.run(plan, out, workers, console)
-    except KeyboardInterrupt:
-        print(f"interrupted; what is done lies in {out}, continue with --resume", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    for name in ("updates", "evaluations", "networks", "costs"):
-        console.print(report.tables(found)[name].rich())
-    for sentence in report.verdict(found):
-        console.print(sentence, highlight=False)
-    console.print(f"report: {report.write(found)}", highlight=False)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-@app.command()
-@_plain_errors
+@plain_errors
 def info(
     cell: Annotated[str, typer.Option(help=f"The recurrent layer: {', '.join(CELLS)}.")] = "crx_chain",
     qubits: Annotated[int, typer.Option(help="Number of qubits.")] = 8,

@@ -130,7 +130,7 @@ def estimate_processor(path: str, processor: str, members: list[str], base: dict
         members: names of the methods.
         base: the study's settings.
     """
-    settings = dataclasses.replace(Settings(**base), backend="auto")
+    settings = Settings(**base)
     with alone(Path(path)):
         task, runtime, found = make_task(settings), Runtime(processor, shots=settings.shots or SHOTS), {}
         for name in members:

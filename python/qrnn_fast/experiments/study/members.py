@@ -49,7 +49,7 @@ def _table(*members: Member) -> dict[str, Member]:
     return {member.name: member for member in members}
 
 
-_CLASSICAL = {"gradient": "adjoint", "shots": None, "noise": None, "backend": "auto", "measure_on": "native"}
+_CLASSICAL = {"gradient": "adjoint", "shots": None, "noise": None}
 _RIDGE = {"gradient": UNTRAINED, "ridge": 1e-6}
 
 ADJOINT = Member("adjoint", {"gradient": "adjoint"})
@@ -66,11 +66,15 @@ METHODS = _table(
 NETWORKS = _table(
     Member("gru", {"cell": "gru", **_CLASSICAL}),
     Member("lstm", {"cell": "lstm", **_CLASSICAL}),
+    Member("no-memory", {"gradient": "adjoint", "reset_memory": True, "stateful": False}),
     Member("random-weights", _RIDGE),
     Member("echo-state-cell", {"cell": "echo_state", **_RIDGE}),
 )
-# What a study or its members decide, and the command line therefore does not offer as a setting of all runs.
-DECIDED = frozenset({"system", "gradient", "samples", "per_sequence", "lr", "epochs", "updates", "seed"})
+# What a study or its members decide, and the command line therefore does not offer as a setting of all runs. A study
+# trains in simulation, natively.
+DECIDED = frozenset(
+    {"system", "gradient", "samples", "per_sequence", "backend", "measure_on", "lr", "epochs", "updates", "seed"}
+)
 
 
 def chosen(kind: str, names: Sequence[str]) -> tuple[Member, ...]:

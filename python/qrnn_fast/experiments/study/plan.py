@@ -43,9 +43,9 @@ class Plan:
     methods: tuple[str, ...] = tuple(METHODS)
     networks: tuple[str, ...] = tuple(NETWORKS)
     seeds: int = 5
-    updates: int = 200
-    evaluations: int = 300_000
-    epochs: int = 30
+    updates: int = 150
+    evaluations: int = 150_000
+    epochs: int = 20
     tuner: str = "grid"
     trials: int = 8
     processor: str | None = None
@@ -66,11 +66,6 @@ class Plan:
             raise ValueError(
                 f"the seeds must stay below {TUNING_SEED}, which is that of the search for learning rates; got "
                 f"{self.base.seed} to {self.base.seed + self.seeds - 1}"
-            )
-        if self.base.backend.startswith("runtime:"):
-            raise ValueError(
-                f"a study trains in parallel and in simulation, and backend {self.base.backend!r} is a processor; "
-                "train on it by `qrnn-fast train`, run by run"
             )
 
     @property

@@ -27,7 +27,7 @@ from qrnn_fast.nn import QRNN
 BATCH = 2  # windows
 SHOTS = 1024
 # Draws of a gradient: what these evaluations allow, within limits. Parameter-shift with shots takes seconds a draw.
-EVALUATIONS = 10_000
+EVALUATIONS = 5_000
 LEAST_DRAWS, MOST_DRAWS = 3, 200
 INITIAL, TRAINED = "initial weights", "weights trained by the adjoint"
 
@@ -104,8 +104,7 @@ def jobs(plan: Plan, out: Path, weights: str, adjoint: Path | None) -> dict[Path
 def measure(path: str, member: str, weights: str, shots: int | None, base: dict[str, Any], adjoint: str | None) -> None:
     """Draw gradients by the encoder's weights on one batch, and hold them against the adjoint's; see `Quality`.
 
-    Whatever the study runs on, this is simulated natively. With shots, both ends of a difference draw numbers of their
-    own, as they do on hardware.
+    With shots, both ends of a difference draw numbers of their own, as they do on hardware.
 
     Args:
         path: file for the result.
@@ -118,7 +117,7 @@ def measure(path: str, member: str, weights: str, shots: int | None, base: dict[
     with alone(Path(path)):
         if Path(path).exists():
             return
-        settings = dataclasses.replace(Settings(**base), backend="auto", stateful=False)
+        settings = dataclasses.replace(Settings(**base), stateful=False)
         torch.set_num_threads(settings.threads or 1)
         task = make_task(settings)
         exact = Trainer(ADJOINT.settings(settings), task, Path(adjoint or ""), "native")

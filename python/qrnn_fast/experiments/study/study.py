@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,29 +83,29 @@ def resume(out: Path, given: dict[str, Any], settings: dict[str, Any]) -> Plan:
     return plan
 
 
-def run(plan: Plan, out: Path, workers: AbstractContextManager[Executor], console: Console) -> Study:
+def run(plan: Plan, out: Path, workers: Executor, console: Console) -> Study:
     """Do what of a study is missing.
 
     Args:
         plan: the study's.
         out: its folder.
-        workers: opens the executor.
+        workers: do the tasks.
         console: where to show the progress.
     """
     task = make_task(plan.base)
     parts = groups.parts(plan, task)
     every = parts.all
     qualities = quality.jobs(plan, out, quality.INITIAL, None)
-    with workers as executor, StudyProgress(console) as progress:
+    with StudyProgress(console) as progress:
         trained: dict[Group, Trained] = {}
         training = [_into(trained, group, groups.train(plan, group, out)) for group in every]
-        drive([*training, _together([*qualities.values(), *costs.processor_jobs(plan, out)])], executor, progress)
+        drive([*training, _together([*qualities.values(), *costs.processor_jobs(plan, out)])], workers, progress)
         by_adjoint = trained.get(Group(ADJOINT, plan.updates))
         if by_adjoint is not None and by_adjoint.errors("train"):
             seed = min(by_adjoint.errors("train"))
             qualities |= quality.jobs(plan, out, quality.TRAINED, by_adjoint.folder(seed))
-        drive([_together(list(qualities.values()))], executor, progress)
-        drive([_one_by_one(costs.timing_jobs(plan, out))], executor, progress)
+        drive([_together(list(qualities.values()))], workers, progress)
+        drive([_one_by_one(costs.timing_jobs(plan, out))], workers, progress)
     return Study(
         plan,
         out,
