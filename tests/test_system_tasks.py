@@ -85,8 +85,8 @@ def test_unknown_systems_are_refused() -> None:
         ("kuramoto-sivashinsky", list(range(0, 64, 8)), [x for x in range(64) if x % 8]),
         (
             "kuramoto-sivashinsky-2d",
-            [32 * x + y for x in range(0, 32, 8) for y in range(0, 32, 8)],
-            [32 * x + y for x in range(4, 32, 8) for y in range(4, 32, 8)],
+            [32 * x + y for x in range(0, 32, 4) for y in range(0, 32, 4)],
+            [32 * x + y for x in range(2, 32, 4) for y in range(2, 32, 4)],
         ),
     ],
 )
