@@ -19,7 +19,7 @@ from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.settings import Settings
 from two_ranks import CHECKS
 
-SECONDS = 120
+SECONDS = 240
 
 
 @contextmanager
