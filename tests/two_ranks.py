@@ -44,6 +44,8 @@ TRAINING: dict[str, dict[str, Any]] = {
     "clipped, by Spall's gains": {"batch_size": 5, "clip": 0.1, "gradient": "spsa", "schedule": "spall"},
     "directions of every sequence": {"batch_size": 5, "gradient": "spsa", "per_sequence": True, "epochs": 1},
     "directions of no sequence": {"batch_size": 1, "gradient": "spsa", "per_sequence": True, "updates": 6},
+    "l-bfgs": {"optimiser": "l-bfgs", "epochs": 3},
+    "l-bfgs, the head by ridge": {"optimiser": "l-bfgs", "epochs": 3, "ridge": 1e-3},
     "stateful": {"stateful": True, "batch_size": 3},
     "an LSTM": {"stateful": True, "batch_size": 3, "cell": "lstm"},
     "a memory reset in every step": {
@@ -74,8 +76,10 @@ def assert_close(together: Trainer, alone: Trainer) -> None:
 
 def _numbers(record: Any) -> list[float]:
     if isinstance(record, dict):
-        return [number for value in record.values() for number in _numbers(value)]
-    return [number for value in record for number in _numbers(value)] if isinstance(record, list) else [record]
+        record = list(record.values())
+    if isinstance(record, list):
+        return [number for value in record for number in _numbers(value)]
+    return [] if record is None else [record]  # L-BFGS has no learning rate
 
 
 def training(ranks: Ranks, settings: Settings, shared: Path, own: Path) -> None:

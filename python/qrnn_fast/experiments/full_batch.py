@@ -10,6 +10,7 @@ from torch.nn.utils import parameters_to_vector
 
 from qrnn_fast.experiments.data import Task
 from qrnn_fast.experiments.model import Forecaster
+from qrnn_fast.experiments.ranks import ALONE, Ranks
 from qrnn_fast.experiments.ridge import solve_head
 
 HISTORY = 50  # pairs of steps and gradients that the curvature is taken from
@@ -27,18 +28,22 @@ class FullBatch:
         model: the network.
         task: gives the training windows.
         ridge: penalty of `solve_head`, or None.
+        ranks: the processes that share the windows.
 
     Attributes:
         evaluations: evaluations of all windows, with gradient, since construction.
     """
 
-    def __init__(self, model: Forecaster, task: Task, ridge: float | None) -> None:
-        self.model, self.ridge = model, ridge
+    def __init__(self, model: Forecaster, task: Task, ridge: float | None, ranks: Ranks = ALONE) -> None:
+        self.model, self.ridge, self.ranks = model, ridge, ranks
         self.evaluations = 0
         self._counts = True
         rows = task.train.rows()
         self._washout = task.train.washout
-        self._inputs, self._targets = task.inputs(rows), task.targets(rows)[:, self._washout :].flatten(0, 1)
+        mine = ranks.share(len(rows))
+        self._inputs = task.inputs(rows[mine])
+        targets = task.targets(rows)[:, self._washout :]
+        self._targets, self._all_targets = targets[mine].flatten(0, 1), targets.flatten(0, 1)
         self._weights = list((model.layer if ridge is not None else model).parameters())
         self._at: Tensor | None = None  # where the gradients in .grad belong
         self._loss = torch.tensor(torch.nan)
@@ -70,7 +75,7 @@ class FullBatch:
         self._optimiser.step(self._evaluate)  # type: ignore[no-untyped-call]
         # The line search may have ended elsewhere than where it looked last: weights and head belong together.
         with torch.enable_grad():
-            return self._evaluate().item() / self._targets.numel()
+            return self._evaluate().item() / self._all_targets.numel()
 
     def _evaluate(self) -> Tensor:
         """The sum of squared errors, with its gradients left in .grad.
@@ -88,9 +93,10 @@ class FullBatch:
         head = self.model.head
         penalty = 0.0
         if self.ridge is not None:
-            solve_head(head, outputs.detach(), self._targets, self.ridge)
-            penalty = self.ridge * len(outputs) * float(head.weight.detach().double().square().sum())
-        loss = (head(outputs) - self._targets).square().sum() + penalty
+            solve_head(head, self.ranks.gathered(outputs.detach(), 0), self._all_targets, self.ridge)
+            penalty = self.ridge * len(self._all_targets) * float(head.weight.detach().double().square().sum())
+        loss = (head(outputs) - self._targets).square().sum()
         loss.backward()
-        self._at, self._loss = here, loss.detach()
+        self.ranks.add_gradients(self._weights)
+        self._at, self._loss = here, self.ranks.total(loss.detach()) + penalty
         return self._loss

@@ -135,13 +135,13 @@ class Ranks:
         for gradient, summed in zip(gradients, flat.split_with_sizes([g.numel() for g in gradients]), strict=True):
             gradient.copy_(summed.view_as(gradient))
 
-    def gathered(self, part: Tensor) -> Tensor:
-        """All shares (1, B, ...) of a batch, put together."""
+    def gathered(self, part: Tensor, dim: int) -> Tensor:
+        """All shares of a batch, which is dimension `dim`, put together."""
         if not self.shares_batches:
             return part
         parts = [part] * self.count
         _together(dist.all_gather_object, parts, part)
-        return torch.cat(parts, 1)
+        return torch.cat(parts, dim)
 
 
 ALONE = Ranks()

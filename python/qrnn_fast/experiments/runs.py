@@ -117,8 +117,6 @@ def _trainer(settings: Settings, folder: Path, max_qpu_seconds: float | None, ra
         raise ValueError(
             f"--copies-over-ranks is for parameter-shift, spsa and fdsa; gradient {settings.gradient!r} has no copies"
         )
-    if ranks.count > 1 and settings.optimiser == "l-bfgs":
-        raise ValueError("l-bfgs takes all windows at once in one process; start the run without torchrun")
     _use_threads(settings)
     task = ranks.from_first(lambda: make_task(settings))
     return Trainer(settings, task, folder, make_backend(settings, folder / JOURNAL, max_qpu_seconds), ranks)

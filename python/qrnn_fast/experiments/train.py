@@ -94,7 +94,7 @@ class Trainer:
             self.model.layer.gradient = dataclasses.replace(estimator, over_ranks=True)  # type: ignore[type-var]
         self.optimiser: torch.optim.Optimizer | FullBatch
         if settings.optimiser == "l-bfgs":
-            self.optimiser = FullBatch(self.model, task, settings.ridge)
+            self.optimiser = FullBatch(self.model, task, settings.ridge, ranks)
         else:
             kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[settings.optimiser]
             self.optimiser = kind(self.model.parameters(), lr=settings.lr, fused=True)
@@ -124,7 +124,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint."""
-        memory = None if self.memory is None else map_memory(self.ranks.gathered, self.memory)
+        memory = None if self.memory is None else map_memory(lambda m: self.ranks.gathered(m, 1), self.memory)
         if not self.ranks.is_first:
             return
         state = {
