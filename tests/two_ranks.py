@@ -1,12 +1,14 @@
 """What two processes do together; torchrun runs it on both, and test_ranks.py reads what they found.
 
-Every check runs on both ranks and compares with what one process alone does.
+Every check runs on both ranks and compares with what one process alone does. In the end one of them is killed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,7 +21,7 @@ import torch
 from qrnn_fast import cells
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.log import read_lines
-from qrnn_fast.experiments.ranks import Ranks
+from qrnn_fast.experiments.ranks import RankLostError, Ranks
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import EPOCHS, UPDATES, DivergedError, Trainer
 from torch import Tensor
@@ -232,6 +234,22 @@ COPIES: dict[str, dict[str, Any]] = {
     "copies, spsa": {"gradient": "spsa", "samples": 3, "shots": 6, "per_sequence": True, "stateful": True},
     "copies, parameter-shift": {"gradient": "parameter-shift", "shots": 6, "updates": 6},
 }
+
+
+def killed(ranks: Ranks, settings: Settings, folder: Path) -> None:
+    """Rank 1 is killed in the middle of a run; rank 0 says what happens to it, and ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, which comes at once
+
+    def on_update(update: int, loss: float) -> None:
+        if update == 7 and not ranks.is_first:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    trainer = runs.begin(settings, folder, ranks=ranks)
+    with pytest.raises(RankLostError, match="another rank has ended or cannot be reached") as lost:
+        trainer.run(on_update)
+    (folder / "lost").write_text(str(lost.value))
+
+
 CHECKS: dict[str, Callable[[Ranks, Settings, Path, Path], None]] = {
     **{
         name: lambda ranks, settings, shared, own, changes=changes: training(
@@ -267,6 +285,7 @@ def main(folder: Path) -> None:
             except AssertionError:
                 found[name] = traceback.format_exc()
         (folder / f"rank {ranks.number}.json").write_text(json.dumps(found))
+        killed(ranks, settings, folder / "killed")
 
 
 if __name__ == "__main__":
