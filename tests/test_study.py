@@ -242,6 +242,14 @@ def test_gradients_against_the_exact_one(settings: Settings, tmp_path: Path) -> 
     assert 0 < error < 0.05
 
 
+def test_of_methods_with_the_same_gradient_one_is_measured(settings: Settings, tmp_path: Path) -> None:
+    plan = small(settings, methods=("adjoint", "spsa-2", "spsa-2-spall", "spsa-2-per-sequence"))
+    names = {
+        path.name.partition("-exact")[0].partition("-1024")[0] for path in quality.jobs(plan, tmp_path, INITIAL, None)
+    }
+    assert names == {"spsa-2", "spsa-2-per-sequence"}
+
+
 def test_the_report_holds_what_the_runs_say(made: Study) -> None:
     page = report.write(made).read_text()
     text = (made.folder / "report.md").read_text()

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
@@ -21,6 +22,7 @@ def processes(number: int) -> Iterator[Executor]:
 
     Raises:
         ValueError: a number below 1.
+        RuntimeError: a process ended by itself.
     """
     if number < 1:
         raise ValueError(f"processes must be at least 1, got {number}")
@@ -29,6 +31,11 @@ def processes(number: int) -> Iterator[Executor]:
     executor = ProcessPoolExecutor(number, context, initializer=_begin_worker, initargs=(reader,))
     try:
         yield executor
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a process ended by itself, perhaps for want of memory; what is done is kept: continue with --resume, and "
+            "with fewer processes if need be"
+        ) from error
     except BaseException:
         writer.close()
         raise

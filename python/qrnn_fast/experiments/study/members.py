@@ -40,6 +40,11 @@ class Member:
         return bool(self.changes["gradient"] != UNTRAINED)
 
     @property
+    def estimator(self) -> Mapping[str, Any]:
+        """What decides its gradient at given weights: its changes but for what is done with the gradient."""
+        return {name: value for name, value in self.changes.items() if name not in ("schedule", "optimiser")}
+
+    @property
     def runs_on_processors(self) -> bool:
         """Whether a quantum processor could do its training."""
         return self.changes["gradient"] not in ("adjoint", UNTRAINED)

@@ -61,7 +61,8 @@ def gradients(qualities: Sequence[Quality], path: Path) -> None:
         variance.plot([q.variance for q in chosen], places, "o")
     cosine.set(xlabel="cosine with the exact gradient", yticks=range(len(members)), yticklabels=members)
     variance.set(xlabel="variance, relative to the exact gradient's square")
-    variance.set_xscale("symlog", linthresh=1e-3)
+    variance.set_xscale("symlog", linthresh=1e-3)  # exact ones have none
+    variance.set_xlim(left=-1e-4)
     cosine.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=120)

@@ -7,6 +7,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from qrnn_fast.experiments.study.workflow import Job
 
@@ -25,10 +26,11 @@ class StudyProgress:
         self._on_their_way: list[str] = []
         self._known = self._done = 0
         self._bar = Progress(
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            expand=True,
             console=console,
             disable=not console.is_terminal,
         )

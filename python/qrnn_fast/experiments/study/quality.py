@@ -80,7 +80,9 @@ class Quality:
 
 
 def jobs(plan: Plan, out: Path, weights: str, adjoint: Path | None) -> dict[Path, Job]:
-    """The measurements at some weights, by the file that they write: each method, exact and with shots.
+    """The measurements at some weights, by the file that they write: each gradient, exact and with shots.
+
+    Of methods with the same gradient, the first one stands for all.
 
     Args:
         plan: the study's.
@@ -89,8 +91,9 @@ def jobs(plan: Plan, out: Path, weights: str, adjoint: Path | None) -> dict[Path
         adjoint: folder of the run by the adjoint whose weights are meant; None for the initial ones.
     """
     found = {}
-    for member in plan.members:
-        if not member.runs_on_processors:
+    members = [member for member in plan.members if member.runs_on_processors]
+    for i, member in enumerate(members):
+        if any(member.estimator == other.estimator for other in members[:i]):
             continue
         for shots in (None, plan.base.shots or SHOTS):
             kind = "exact" if shots is None else f"{shots}-shots"
