@@ -137,6 +137,14 @@ def test_a_run_that_diverges_is_told_and_stops_no_other(
     assert figures(run(made.plan, out, InPlace(stop_before=0))) == figures(found)
 
 
+def test_a_run_that_ends_with_errors_that_are_not_finite_has_diverged(made: Study, tmp_path: Path) -> None:
+    shutil.copytree(made.parts.updates[0].runs[0].folder, tmp_path / "run")
+    stored = json.loads((tmp_path / "run" / "results.json").read_text())
+    stored["rmse"]["QRNN"]["train"]["mean"] = math.nan
+    (tmp_path / "run" / "results.json").write_text(json.dumps(stored))
+    assert Run.read(tmp_path / "run") == Run(tmp_path / "run", 0, {}, "its errors are not finite")
+
+
 # Learning rates
 
 

@@ -136,6 +136,8 @@ def test_learning_rates_by_optuna(settings: Settings, tmp_path: Path) -> None:
         (["--evaluations", "0"], "evaluations must be at least 1"),
         (["--evaluations", "900"], "evaluations must be at least 1352, those of one update by parameter-shift"),
         (["--epochs", "0"], "epochs must be at least 1"),
+        (["--trials", "3"], "add --tuner optuna"),
+        (["--optimiser", "l-bfgs", "--methods", "adjoint"], "use adam or sgd"),
         (["--tuner", "guess"], "tuner must be one of grid, optuna"),
         (["--processes", "0"], "processes must be at least 1"),
         (["--processes", "2", "--cluster", "tcp://somewhere:1"], "leave one of them out"),

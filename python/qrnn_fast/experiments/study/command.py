@@ -83,6 +83,8 @@ def compare(
     given |= {name: value for name, value in (("system", system), ("seed", seed)) if value is not None}
     if "data" in given:
         given["data"] = str(Path(given["data"]).resolve())
+    if trials is not None and tuner != "optuna" and not resume:
+        raise ValueError("trials are Optuna's; add --tuner optuna, or leave them out")
     if processes is not None and cluster is not None:
         raise ValueError("processes are of this machine, and cluster has workers of its own; leave one of them out")
     workers = (

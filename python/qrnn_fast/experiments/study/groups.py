@@ -56,7 +56,8 @@ class Run:
     Attributes:
         folder: the run's.
         seed: its seed.
-        errors: RMSE of the network, mean of the predicted columns, by protocol; empty where it diverged.
+        errors: RMSE of the network, mean of the predicted columns, by protocol; empty where it diverged, be it in its
+            last update, which leaves weights that predict nothing finite.
         message: how it diverged; None where it did not.
     """
 
@@ -72,7 +73,10 @@ class Run:
         if (folder / tasks.FAILED).exists():
             return cls(folder, seed, {}, json.loads((folder / tasks.FAILED).read_text(encoding="utf-8"))["message"])
         table = json.loads((folder / runs.RESULTS).read_text(encoding="utf-8"))["rmse"]
-        return cls(folder, seed, {protocol: e["mean"] for protocol, e in table[runs.NETWORK].items()}, None)
+        errors = {protocol: e["mean"] for protocol, e in table[runs.NETWORK].items()}
+        if not all(math.isfinite(error) for error in errors.values()):
+            return cls(folder, seed, {}, "its errors are not finite")
+        return cls(folder, seed, errors, None)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _table(*members: Member) -> dict[str, Member]:
     return {member.name: member for member in members}
 
 
-_CLASSICAL = {"gradient": "adjoint", "shots": None, "noise": None}
+_CLASSICAL = {"gradient": "adjoint", "shots": None, "noise": None, "reset_memory": False}
 _RIDGE = {"gradient": UNTRAINED, "ridge": 1e-6}
 
 ADJOINT = Member("adjoint", {"gradient": "adjoint"})

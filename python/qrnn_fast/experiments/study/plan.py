@@ -51,6 +51,8 @@ class Plan:
     processor: str | None = None
 
     def __post_init__(self) -> None:
+        if self.base.optimiser == "l-bfgs":
+            raise ValueError("optimiser 'l-bfgs' has no batches and no learning rate to compare by; use adam or sgd")
         for member in (*self.members, *self.rivals):
             member.settings(self.base)
         if self.seeds < 2:

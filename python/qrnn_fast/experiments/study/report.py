@@ -250,13 +250,13 @@ def _text(study: Study, pictures: Sequence[str]) -> str:
     parts = [
         f"# Methods compared on {plan.base.data or plan.base.system}",
         "\n".join(f"- {sentence}" for sentence in verdict(study)),
-        f"""Differences are paired: a seed gives every member the same initial
-weights, as far as they have the same layer, and the same order of windows. p is that of the paired t test, two-sided,
-after Holm's correction. Every member has a learning rate of its own for every number of updates, found by the training
-error with a seed apart. Windowed: validation windows begun from the initial memory, after {plan.base.washout} steps of
-{plan.base.steps}. Long run: the validation part as one sequence, after {plan.base.long_washout} steps and from the
-first step on. Evaluations are whole sequences of {plan.base.steps} steps, as a quantum computer would run them; the
-exact adjoint works in simulation alone, and only its forward passes are counted.""",
+        f"""Differences are paired: a seed gives every member the same initial weights, as far as they have the same
+layer, and the same order of windows. p is that of the paired t test, two-sided, after Holm's correction. Every member
+has a learning rate of its own for every number of updates, found by the training error with a seed apart. Windowed:
+validation windows of {plan.base.steps} steps, begun from the initial memory, after {plan.base.washout} of them. Long
+run: the validation part as one sequence, after {plan.base.long_washout} steps and from the first step on. Evaluations
+are whole sequences of {plan.base.steps} steps, as a quantum computer would run them; the exact adjoint works in
+simulation alone, and only its forward passes are counted.""",
         *shown.values(),
         *(f"![{name.removesuffix('.png')}]({name})" for name in pictures),
         "Settings, logs of every update, checkpoints and results of each run lie in runs/ and tuning/.",
