@@ -101,8 +101,8 @@ class EncodedRun(NamedTuple):
             pieces = points.split_with_sizes(sizes, -1)
             return [piece.reshape(*points.shape[:-1], *p.shape) for piece, p in zip(pieces, parameters, strict=True)]
 
-        def values(points: Tensor, copies: Sequence[int]) -> Tensor:
-            n = len(points)
+        def values(offsets: Tensor, copies: Sequence[int]) -> Tensor:
+            n, points = len(offsets), point + offsets
             shared = self.encoding.copies(x, split(points.squeeze(1))) if points.shape[1] == 1 else None
             terms = torch.empty(n, n_rows, dtype=torch.float64)
             for rows, ids, steps in self.groups:
@@ -124,7 +124,7 @@ class EncodedRun(NamedTuple):
         estimate = self.estimator.estimate(
             point,
             self.estimator.spread(
-                values, self.evaluation.circuit, x, self.ids, memory, point, grad_probs, grad_final, seed
+                values, len(point), self.evaluation.circuit, x, self.ids, memory, point, grad_probs, grad_final, seed
             ),
             bytes_per_copy=outputs_bytes + 2 * point.numel() * point.itemsize,
             seed=seed,

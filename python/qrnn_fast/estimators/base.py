@@ -24,8 +24,9 @@ from qrnn_fast.estimators.ranks import over_ranks
 
 Wrt = Literal["weights", "angles"]
 
-# Points (N, R, P) and the copies' numbers (N,) to values (N, R) in float64: N copies of R rows that do not see each
-# other. Where evaluations are sampled, what a copy draws is decided by its number, which several copies may share.
+# Offsets (N, R, P) or (N, 1, P) from the point that a gradient is wanted at, and the copies' numbers (N,), to values
+# (N, R) in float64: N copies of R rows that do not see each other. Where evaluations are sampled, what a copy draws is
+# decided by its number, which several copies may share.
 Values = Callable[[Tensor, Sequence[int]], Tensor]
 
 MEMORY_LIMIT = 256 * 2**20  # bytes, the estimators' default
@@ -130,15 +131,16 @@ class Estimator(ABC):
         """Whether it perturbs an encoder's parameters instead of angles."""
         return False
 
-    def spread(self, values: Values, circuit: Circuit, *held: Tensor | int | None) -> Values:
+    def spread(self, values: Values, n_rows: int, circuit: Circuit, *held: Tensor | int | None) -> Values:
         """The values of copies, evaluated by all ranks where `over_ranks` is set.
 
         Args:
-            values: maps points and the copies' numbers to values.
+            values: the values of copies.
+            n_rows: number R of their rows.
             circuit: what is evaluated.
             held: all that decides the values besides.
         """
-        return over_ranks(values, self.text, circuit.to_string(), *held) if self.over_ranks else values
+        return over_ranks(values, n_rows, self.text, circuit.to_string(), *held) if self.over_ranks else values
 
     @abstractmethod
     def vjp(
@@ -196,7 +198,7 @@ class Perturbation(Estimator):
 
         Args:
             point: (R, P), R rows that are perturbed independently of each other.
-            values: what is differentiated; a row's value depends on that row of the points only.
+            values: what is differentiated, around that point; a row's value depends on that row of the offsets only.
             bytes_per_copy: bytes that `values` takes per copy of the point.
             seed: of the directions, where they are drawn.
             ids: (R,) int64, what sets the rows' directions apart; None for their numbers.
@@ -219,10 +221,12 @@ class Perturbation(Estimator):
         n_copies = self.n_copies(point.shape[1])
         if evaluation.is_sampled:
             seed = copies_seed(seed, n_copies)
-        values = row_values(evaluation, angles.shape, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies)
+        values = row_values(evaluation, angles, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies)
         gradient = self.estimate(
             point,
-            self.spread(values, evaluation.circuit, angles, memory, grad_probs, grad_memory, seed, sequence_ids),
+            self.spread(
+                values, len(point), evaluation.circuit, angles, memory, grad_probs, grad_memory, seed, sequence_ids
+            ),
             bytes_per_copy=evaluation.bytes_per_copy(len(angles), angles.shape[:2].numel(), angles.dtype),
             seed=seed,
             ids=sequence_ids,
@@ -232,11 +236,10 @@ class Perturbation(Estimator):
     def _pairs_at_once(self, bytes_per_copy: int) -> int:
         return copies_at_once(self.memory_limit, 2 * bytes_per_copy)
 
-    def _differences(self, point: Tensor, offsets: Tensor, values: Values, first: int) -> Tensor:
-        """Values (N, R) at point + offsets less those at point - offsets.
+    def _differences(self, offsets: Tensor, values: Values, first: int) -> Tensor:
+        """Values (N, R) at the offsets less those at their opposites.
 
         Args:
-            point: (R, P).
             offsets: (N, R, P) or (N, 1, P).
             values: what is evaluated.
             first: number of the first of these N pairs, of all pairs of the gradient.
@@ -246,7 +249,7 @@ class Perturbation(Estimator):
             copies = [*range(first, last)] * 2
         else:
             copies = [*range(2 * first, 2 * last, 2), *range(2 * first + 1, 2 * last, 2)]
-        both = values(torch.cat([point + offsets, point - offsets]), copies)
+        both = values(torch.cat([offsets, -offsets]), copies)
         plus, minus = both.chunk(2)
         return plus - minus
 
@@ -293,7 +296,7 @@ def copies_at_once(memory_limit: int, bytes_per_copy: int) -> int:
 
 def row_values(
     evaluation: Evaluation,
-    shape: torch.Size,
+    angles: Tensor,
     memory: Tensor | None,
     grad_probs: Tensor,
     grad_memory: Tensor | None,
@@ -301,11 +304,11 @@ def row_values(
     sequence_ids: Tensor | None,
     n_copies: int,
 ) -> Values:
-    """The outputs' product with their gradients, per sequence, as a function of flattened angles.
+    """The outputs' product with their gradients, per sequence, as a function of offsets from the flattened angles.
 
     Args:
         evaluation: what is evaluated.
-        shape: (B, T, A) of the angles.
+        angles: (B, T, A).
         memory: (B, 2^m, 2^m) complex or None.
         grad_probs: (B, T, 2^r).
         grad_memory: (B, 2^m, 2^m) complex or None.
@@ -314,12 +317,12 @@ def row_values(
         n_copies: of the whole gradient.
 
     Returns:
-        Points (N, B, T*A) and the numbers of the copies to values (N, B).
+        Offsets (N, B, T*A) or (N, 1, T*A) and the numbers of the copies to values (N, B).
     """
-    n_rows, n_steps, n_angles = shape
+    n_rows, n_steps, n_angles = angles.shape
 
-    def values(points: Tensor, copies: Sequence[int]) -> Tensor:
-        n = points.shape[0]
+    def values(offsets: Tensor, copies: Sequence[int]) -> Tensor:
+        n, points = len(offsets), angles.flatten(1) + offsets
         initial = None if memory is None else memory.repeat(n, 1, 1)
         drawn = copy_ids(copies, n_copies, sequence_ids, n_rows) if evaluation.is_sampled else None
         outputs = evaluation.run(points.reshape(n * n_rows, n_steps, n_angles), initial, seed, drawn)

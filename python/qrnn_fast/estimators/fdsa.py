@@ -56,6 +56,6 @@ class FDSA(Perturbation):
             stop = min(n_coordinates, start + at_once)
             offsets = torch.zeros(stop - start, 1, n_coordinates, dtype=point.dtype)
             offsets[:, 0, start:stop].fill_diagonal_(self.c)
-            differences = self._differences(point, offsets, values, start)
+            differences = self._differences(offsets, values, start)
             gradient[:, start:stop] = differences.T / (2 * self.c)
         return gradient

@@ -58,11 +58,9 @@ class ParameterShift(Estimator):
         evaluation = Evaluation(unshared.circuit, evaluation.backend, evaluation.shots)
         if evaluation.is_sampled:
             seed = copies_seed(seed, n_copies)
-        values = row_values(
-            evaluation, occurrences.shape, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies
-        )
+        values = row_values(evaluation, occurrences, memory, grad_probs, grad_memory, seed, sequence_ids, n_copies)
         values = self.spread(
-            values, evaluation.circuit, occurrences, memory, grad_probs, grad_memory, seed, sequence_ids
+            values, n_rows, evaluation.circuit, occurrences, memory, grad_probs, grad_memory, seed, sequence_ids
         )
         point = occurrences.flatten(1)
         gradient = torch.zeros(point.shape, dtype=torch.float64)
@@ -72,9 +70,9 @@ class ParameterShift(Estimator):
             copy = torch.arange(copies.start, copies.stop)
             step, shift = copy // n_shifts, copy % n_shifts
             coordinate = step * n_occurrences + unshared.shifted[shift]
-            points = point.repeat(len(copy), 1, 1)
-            points[torch.arange(len(copy)), :, coordinate] += unshared.shifts[shift, None].to(angles.dtype)
-            terms = values(points, copies) * unshared.coefficients[shift, None]  # (N, B)
+            offsets = torch.zeros(len(copy), 1, point.shape[1], dtype=angles.dtype)
+            offsets[torch.arange(len(copy)), 0, coordinate] = unshared.shifts[shift].to(angles.dtype)
+            terms = values(offsets, copies) * unshared.coefficients[shift, None]  # (N, B)
             gradient.scatter_add_(1, coordinate.expand(n_rows, -1), terms.T)
         per_occurrence = gradient.view(occurrences.shape) * unshared.scales
         by_slot = torch.zeros(angles.shape, dtype=torch.float64).index_add_(2, unshared.slots, per_occurrence)

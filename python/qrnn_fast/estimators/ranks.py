@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from qrnn_fast.estimators.base import Values
 
 
-def over_ranks(values: Values, *held: Tensor | str | int | None) -> Values:
+def over_ranks(values: Values, n_rows: int, *held: Tensor | str | int | None) -> Values:
     """The same values, of which each rank of the default process group evaluates its share.
 
     Only the values (N, R) are exchanged. They are put in their places before anything is summed, so every rank goes on
     with the bits that one process would have.
 
     Args:
-        values: maps points and the copies' numbers to values.
+        values: maps the copies' offsets and numbers to values.
+        n_rows: number R of rows.
         held: all that decides the values; every rank must hold the same, to the last bit.
 
     Raises:
@@ -43,12 +44,12 @@ def over_ranks(values: Values, *held: Tensor | str | int | None) -> Values:
             "batches an estimator without over_ranks"
         )
 
-    def spread(points: Tensor, copies: Sequence[int]) -> Tensor:
+    def spread(offsets: Tensor, copies: Sequence[int]) -> Tensor:
         n = len(copies)
         share = slice(n * number // count, n * (number + 1) // count)
-        told = torch.zeros(n, points.shape[1], dtype=torch.float64)
+        told = torch.zeros(n, n_rows, dtype=torch.float64)
         if share.stop > share.start:
-            told[share] = values(points[share], copies[share])
+            told[share] = values(offsets[share], copies[share])
         dist.all_reduce(told)  # the others' zeros change no bit
         return told
 

@@ -78,7 +78,7 @@ class SPSA(Perturbation):
             samples = range(start, min(self.samples, start + at_once))
             coins = _coins(seed, ids, samples, point.shape[1]).to(point.dtype)
             offsets = coins.mul_(2 * self.c).sub_(self.c)  # c D
-            differences = self._differences(point, offsets, values, start)
+            differences = self._differences(offsets, values, start)
             total += (differences.unsqueeze(2) * offsets).sum(0)
         return total.mul_(1 / (2 * self.c**2 * self.samples))  # 1 / D is D
 

@@ -34,7 +34,7 @@ class RankLostError(RuntimeError):
 class Ranks:
     """The ranks of a run, seen from one of them.
 
-    As a context they leave their process group behind them. Of the errors and interrupts that end the ranks, the first
+    As a context they part in the end. Of the errors and interrupts that end the ranks, the first
     is raised as it is, so that it is told once; the others become an EndedError.
 
     Attributes:
