@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from qrnn_fast.experiments.study.groups import Trained
 
 LEVEL = 0.05
@@ -87,6 +85,8 @@ def mean_and_error(values: Sequence[float]) -> str:
 
 
 def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float, float]:
+    from scipy import stats  # takes half a second, which every start of the command line would pay
+
     gaps = [a[seed] - b[seed] for seed in a.keys() & b.keys()]
     error = statistics.stdev(gaps) / math.sqrt(len(gaps))
     mean = statistics.fmean(gaps)
