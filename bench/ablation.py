@@ -13,16 +13,19 @@ import dataclasses
 import json
 import re
 import statistics
-from concurrent.futures import as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import machine
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.log import read_lines
+from qrnn_fast.experiments.progress import make_console
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.study import tasks
 from qrnn_fast.experiments.study.executor import processes
+from qrnn_fast.experiments.study.progress import StudyProgress
+from qrnn_fast.experiments.study.workflow import Job, drive, together
 from qrnn_fast.experiments.train import UPDATES
 
 # Windows that overlap by their washout, so that every training row but the first 60 is a target once.
@@ -103,17 +106,14 @@ def folder_of(out: Path, row: str, seed: int) -> Path:
 
 def train(out: Path, rows: list[str], seeds: int, n_processes: int) -> None:
     """Make the runs that are missing."""
-    with processes(n_processes) as executor:
-        futures = {}
-        for row in rows:
-            for seed in range(seeds):
-                folder = folder_of(out, row, seed)
-                if not tasks.is_finished(folder):
-                    settings = dataclasses.asdict(settings_of(row, seed))
-                    futures[executor.submit(tasks.train, str(folder), settings)] = f"{row}, seed {seed}"
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            print(f"{done} of {len(futures)}: {futures[future]}", flush=True)
+    jobs = []
+    for row in rows:
+        for seed in range(seeds):
+            folder = folder_of(out, row, seed)
+            arguments = str(folder), dataclasses.asdict(settings_of(row, seed))
+            jobs.append(Job(f"{row}, seed {seed}", tasks.train, arguments, partial(tasks.is_finished, folder)))
+    with processes(n_processes) as executor, StudyProgress(make_console()) as progress:
+        drive([together(jobs)], executor, progress)
 
 
 def collect(out: Path) -> dict[str, Any]:

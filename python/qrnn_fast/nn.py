@@ -6,7 +6,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Literal, Protocol, overload
 
 import torch
 from torch import Tensor, nn
@@ -117,10 +117,8 @@ class QRNN(nn.Module):
         self._evaluation()  # raises where circuit, noise and backend do not fit
         self.generator = generator
         self._n_angles, self._dim = self.circuit.n_angles, 2 ** len(self.circuit.memory)
-        n_readout = len(self.circuit.readout)
-        outcomes = torch.arange(2**n_readout, device=device)
-        bits = outcomes[:, None] >> torch.arange(n_readout, device=device) & 1
-        self.register_buffer("signs", (1 - 2 * bits).to(dtype or torch.get_default_dtype()), persistent=False)
+        signs = z_signs(len(self.circuit.readout), device, dtype or torch.get_default_dtype())
+        self.register_buffer("signs", signs, persistent=False)
         if encoder is None:
             self.encoder: nn.Module = nn.Linear(input_size, self._n_angles, device=device, dtype=dtype)
             self.reset_parameters()
@@ -208,18 +206,15 @@ class QRNN(nn.Module):
                 raise ValueError("lengths are for padded input; a PackedSequence has its own")
             return self._forward_packed(x, hx, sequence_ids)
         batch, time = (0, 1) if self.batch_first else (1, 0)
-        if not isinstance(x, Tensor):
-            raise TypeError(f"the input must be a tensor or a PackedSequence, got {type(x).__name__}")
-        if x.dim() not in (2, 3):
-            raise ValueError(f"the input must have 2 (unbatched) or 3 dimensions, got the shape {tuple(x.shape)}")
+        check_dimensions(x)
         if x.dim() == 2:
             if lengths is not None:
                 raise ValueError("lengths are for batched input; cut an unbatched sequence where it ends")
-            _check_steps(len(x))
+            check_steps(len(x))
             ids = _ids(sequence_ids, ())
             output, final = self._run(x.unsqueeze(0), self._initial(hx, None), None, ids)
             return output.squeeze(0), final
-        _check_steps(x.shape[time])
+        check_steps(x.shape[time])
         if lengths is not None:
             lengths = _lengths(lengths, x.shape[batch], x.shape[time])
             if x.shape[batch] > 0:
@@ -299,19 +294,50 @@ class QRNN(nn.Module):
         return (probs if self.output == "probabilities" else probs @ self.signs.to(probs.dtype)), final
 
     def extra_repr(self) -> str:
-        parts = [f"{self.input_size}, {self.circuit!r}", f"output={self.output!r}", f"gradient={self.gradient!r}"]
-        if self.shots is not None:
-            parts.append(f"shots={self.shots}")
-        if self.noise is not None:
-            parts.append(f"noise={self.noise!r}")
-        if self.backend != "auto":
-            parts.append(f"backend={self.backend!r}")
-        if self.batch_first:
-            parts.append("batch_first=True")
-        return ", ".join(parts)
+        return f"{self.input_size}, {self.circuit!r}, output={self.output!r}, {how_it_runs(self)}"
 
 
-def _check_steps(n_steps: int) -> None:
+def z_signs(n_readout: int, device: torch.device | str | None, dtype: torch.dtype) -> Tensor:
+    """What Z of each readout qubit is for each outcome, (2^r, r): +1 where its bit is 0, -1 where it is 1."""
+    outcomes = torch.arange(2**n_readout, device=device)
+    bits = outcomes[:, None] >> torch.arange(n_readout, device=device) & 1
+    return (1 - 2 * bits).to(dtype)
+
+
+class Runs(Protocol):
+    """What layers whose circuits run on a backend have in common."""
+
+    gradient: str | Estimator
+    shots: int | None
+    noise: Noise
+    backend: str | Backend
+    batch_first: bool
+
+
+def how_it_runs(layer: Runs) -> str:
+    """The gradient method of a layer, and what else is not as by default."""
+    parts = [f"gradient={layer.gradient!r}"]
+    if layer.shots is not None:
+        parts.append(f"shots={layer.shots}")
+    if layer.noise is not None:
+        parts.append(f"noise={layer.noise!r}")
+    if layer.backend != "auto":
+        parts.append(f"backend={layer.backend!r}")
+    if layer.batch_first:
+        parts.append("batch_first=True")
+    return ", ".join(parts)
+
+
+def check_dimensions(x: object) -> None:
+    """Raise unless the input is a tensor, batched or not."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"the input must be a tensor or a PackedSequence, got {type(x).__name__}")
+    if x.dim() not in (2, 3):
+        raise ValueError(f"the input must have 2 (unbatched) or 3 dimensions, got the shape {tuple(x.shape)}")
+
+
+def check_steps(n_steps: int) -> None:
+    """Raise unless there is a step, as PyTorch's recurrent layers do."""
     if n_steps == 0:
         raise RuntimeError("the input must hold at least one step, got none")
 

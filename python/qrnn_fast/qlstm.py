@@ -16,6 +16,7 @@ from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.estimators import Estimator, resolve
 from qrnn_fast.evolve import check_shots, evolve
 from qrnn_fast.fallback import Noise, settle
+from qrnn_fast.nn import check_dimensions, check_steps, how_it_runs, z_signs
 
 State = tuple[Tensor, Tensor]
 
@@ -128,8 +129,7 @@ class QLSTM(nn.Module):
             settle(circuit, self.noise, backend, shots)  # raises where they do not fit
         self.gate_weights = nn.Parameter(torch.empty(4, depth, n_qubits, 3, device=device, dtype=dtype))
         self.output_weights = nn.Parameter(torch.empty(2, depth, hidden_size, 3, device=device, dtype=dtype))
-        bits = torch.arange(2**hidden_size, device=device)[:, None] >> torch.arange(hidden_size, device=device) & 1
-        self.register_buffer("signs", (1 - 2 * bits).to(dtype), persistent=False)
+        self.register_buffer("signs", z_signs(hidden_size, device, dtype), persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -167,13 +167,9 @@ class QLSTM(nn.Module):
                 final = final[0][x.unsorted_indices], final[1][x.unsorted_indices]
             packed = PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
             return packed, (final[0].unsqueeze(0), final[1].unsqueeze(0))
-        if not isinstance(x, Tensor):
-            raise TypeError(f"the input must be a tensor or a PackedSequence, got {type(x).__name__}")
-        if x.dim() not in (2, 3):
-            raise ValueError(f"the input must have 2 (unbatched) or 3 dimensions, got the shape {tuple(x.shape)}")
+        check_dimensions(x)
         steps = x.unsqueeze(1) if x.dim() == 2 else x.transpose(0, 1) if self.batch_first else x  # (T, B, input)
-        if len(steps) == 0:
-            raise RuntimeError("the input must hold at least one step, got none")
+        check_steps(len(steps))
         n_rows = steps.shape[1]
         shape = (1, self.hidden_size) if x.dim() == 2 else (1, n_rows, self.hidden_size)
         output, (h, c) = self._run(steps.flatten(0, 1), [n_rows] * len(steps), self._initial(hx, shape, x))
@@ -253,13 +249,4 @@ class QLSTM(nn.Module):
         return (probs.squeeze(1) @ self.signs.to(probs.dtype)).view(n_circuits, n_rows, self.hidden_size)
 
     def extra_repr(self) -> str:
-        parts = [f"{self.input_size}, {self.hidden_size}, depth={self.depth}, gradient={self.gradient!r}"]
-        if self.shots is not None:
-            parts.append(f"shots={self.shots}")
-        if self.noise is not None:
-            parts.append(f"noise={self.noise!r}")
-        if self.backend != "auto":
-            parts.append(f"backend={self.backend!r}")
-        if self.batch_first:
-            parts.append("batch_first=True")
-        return ", ".join(parts)
+        return f"{self.input_size}, {self.hidden_size}, depth={self.depth}, {how_it_runs(self)}"

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from qrnn_fast.files import write_whole
+
 
 class Log(ABC):
     """Keeps the records of a run; a context, closed behind it."""
@@ -96,6 +98,4 @@ def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
         if not line.endswith("\n") or not wanted(record):
             break
         kept.append(line)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, lambda file: file.write("".join(kept).encode()))

@@ -19,7 +19,22 @@ def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, quiet=quiet, width=_WIDTH_WITHOUT_TERMINAL)
 
 
-class TrainingProgress:
+class Bar:
+    """A context that shows a bar."""
+
+    _bar: Progress
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+class TrainingProgress(Bar):
     """Shows how far a run is and its loss, smoothed over about 20 updates; call it after each update.
 
     Args:
@@ -45,15 +60,6 @@ class TrainingProgress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task(label, total=total, completed=done, loss="-")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def __call__(self, update: int, loss: float) -> None:
         """Show update number `update` (from 1) and its loss."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from qrnn_fast.experiments.progress import Bar
 from qrnn_fast.experiments.study.workflow import Job
 
 _SHOWN = 3
 
 
-class StudyProgress:
+class StudyProgress(Bar):
     """Shows how many of the tasks known so far are done, and which are on their way.
 
     Args:
@@ -35,15 +33,6 @@ class StudyProgress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def begun(self, job: Job) -> None:
         """A job was handed to the executor."""

@@ -21,7 +21,7 @@ from qrnn_fast.experiments.study.members import ADJOINT
 from qrnn_fast.experiments.study.plan import Plan
 from qrnn_fast.experiments.study.progress import StudyProgress
 from qrnn_fast.experiments.study.quality import Quality
-from qrnn_fast.experiments.study.workflow import Job, Workflow, drive
+from qrnn_fast.experiments.study.workflow import Job, Workflow, drive, together
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ def run(plan: Plan, out: Path, workers: Executor, console: Console) -> Study:
     with StudyProgress(console) as progress:
         trained: dict[Group, Trained] = {}
         training = [_into(trained, group, groups.train(plan, group, out)) for group in every]
-        drive([*training, _together([*qualities.values(), *costs.processor_jobs(plan, out)])], workers, progress)
+        drive([*training, together([*qualities.values(), *costs.processor_jobs(plan, out)])], workers, progress)
         by_adjoint = trained.get(Group(ADJOINT, plan.updates))
         if by_adjoint is not None and by_adjoint.errors("train"):
             seed = min(by_adjoint.errors("train"))
             qualities |= quality.jobs(plan, out, quality.TRAINED, by_adjoint.folder(seed))
-        drive([_together(list(qualities.values()))], workers, progress)
+        drive([together(list(qualities.values()))], workers, progress)
         drive([_one_by_one(costs.timing_jobs(plan, out))], workers, progress)
     return Study(
         plan,
@@ -120,10 +120,6 @@ def run(plan: Plan, out: Path, workers: Executor, console: Console) -> Study:
 
 def _into(trained: dict[Group, Trained], group: Group, training: Workflow[Trained]) -> Workflow[None]:
     trained[group] = yield from training
-
-
-def _together(jobs: Sequence[Job]) -> Workflow[None]:
-    yield jobs
 
 
 def _one_by_one(jobs: Sequence[Job]) -> Workflow[None]:

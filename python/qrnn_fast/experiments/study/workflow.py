@@ -31,6 +31,11 @@ class Job:
 Workflow = Generator[Sequence[Job], None, Result]
 
 
+def together(jobs: Sequence[Job]) -> Workflow[None]:
+    """All of these jobs side by side."""
+    yield jobs
+
+
 class OnProgress(Protocol):
     """Told of jobs."""
 
