@@ -1,13 +1,14 @@
 # make demo   train by each gradient method, print the table, write report/
 # make test   install and run all tests
 # make lint   what .ci/run checks besides
+# make docs   the documentation as a site, in build/docs; a warning is an error
 # make bench  the benchmarks with their targets; make scaling, the table beside other simulators, in bench/results/
 # All work in .venv, which is made on first use. PYTHON=python3.12 (say) chooses another interpreter.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format bench scaling clean
+.PHONY: demo test lint docs format bench scaling clean
 
 PYTHON ?= python3
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -30,11 +31,14 @@ demo: .venv/package
 test: .venv/package
 	$(BIN)/python -m pytest
 
-lint: .venv/package
+lint: .venv/package docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES)
+
+docs: .venv/package
+	$(BIN)/sphinx-build -W --keep-going -n -q -E docs build/docs
 
 format: .venv/package
 	$(BIN)/ruff check --fix
@@ -57,7 +61,7 @@ clean:
 	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { echo "make: there is no C++ compiler; install GCC or Clang" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) $(TORCH)
-	$(PIP) $$($(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; print(*(d.replace(" ", "") for d in p["dependencies"] + e["experiments"] + e["dev"]))')
+	$(PIP) $$($(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; print(*(d.replace(" ", "") for d in p["dependencies"] + e["experiments"] + e["docs"] + e["dev"]))')
 	touch $@
 
 .venv/package: .venv/dependencies $(SOURCES)

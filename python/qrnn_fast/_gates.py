@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from numbers import Integral
 from typing import Any
 
 from qrnn_fast import _core
 
-_ANGLE_NAMES = {1: ("theta",), 3: ("theta", "phi", "lam")}
+_ANGLE_NAMES = ("theta", "phi", "lam")
 _QUBIT_NAMES = {1: ("qubit",), 2: ("qubit_0", "qubit_1")}
 
 
@@ -27,14 +28,16 @@ def _method(op: _core.OpInfo) -> Callable[..., Any]:
 
     method.__name__ = op.name
     method.__qualname__ = f"Circuit.{op.name}"
-    method.__doc__ = f"{op.help}\n\nCalled as {op.name}({', '.join(_parameters(op))}); returns the circuit."
+    method.__doc__ = f"{op.help} Returns the circuit itself."
+    parameters = [Parameter(name, Parameter.POSITIONAL_ONLY) for name in ("self", *_parameters(op))]
+    method.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     return method
 
 
 def _parameters(op: _core.OpInfo) -> tuple[str, ...]:
     if not op.is_gate:
         return ("qubits",)
-    return _ANGLE_NAMES.get(op.n_angles, ()) + _QUBIT_NAMES[op.n_qubits]
+    return _ANGLE_NAMES[: op.n_angles] + _QUBIT_NAMES[op.n_qubits]
 
 
 class GateMethods:

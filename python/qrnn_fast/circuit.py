@@ -106,7 +106,7 @@ class Circuit(GateMethods):
 
     @property
     def n_angles(self) -> int:
-        """Number of angle slots A: the last dimension of the angles handed to `evolve`."""
+        """Number of angle slots A, the last dimension of the angles handed to `evolve`."""
         return self._core.n_angles
 
     @property
@@ -116,7 +116,7 @@ class Circuit(GateMethods):
 
     @property
     def memory(self) -> tuple[int, ...]:
-        """The qubits carried over the step, ascending: all whose last op is not a reset."""
+        """The qubits carried over the step, ascending; all whose last op is not a reset."""
         return self._core.memory
 
     @property

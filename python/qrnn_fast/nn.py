@@ -132,7 +132,7 @@ class QRNN(nn.Module):
 
     @property
     def backend_used(self) -> str:
-        """Name of the backend that runs the layer: where `backend` is "auto", what that means for this circuit."""
+        """Name of the backend that runs the layer; where `backend` is "auto", of what that means for this circuit."""
         return self._evaluation().backend.name
 
     def _evaluation(self) -> Evaluation:

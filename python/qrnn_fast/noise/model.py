@@ -200,7 +200,7 @@ class NoiseModel:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the content: equal models have equal ones, in every process."""
+        """A digest of the content; equal models have equal ones, in every process."""
         if self._fingerprint is None:
             # By place: only within a place does the order in which entries were added matter.
             content = [sorted(d.items(), key=lambda item: repr(item[0])) for d in (self._channels, self._readout)]

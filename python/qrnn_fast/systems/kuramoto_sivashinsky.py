@@ -79,7 +79,7 @@ class KuramotoSivashinsky(_Periodic):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the record's columns: u at every grid point."""
+        """Names of the record's columns, u at every grid point."""
         return tuple(f"u({self.length * i / self.points:g})" for i in range(self.points))
 
     def initial(self) -> NDArray[np.float64]:
@@ -138,7 +138,7 @@ class KuramotoSivashinsky2D(_Periodic):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of a record whose fields are flattened: h at every grid point, x first."""
+        """Names of the columns of a record whose fields are flattened, h at every grid point, x first."""
         places = [f"{self.length * i / self.points:g}" for i in range(self.points)]
         return tuple(f"h({x}, {y})" for x in places for y in places)
 
