@@ -97,6 +97,19 @@ def test_train_refuses_a_folder_in_use_and_other_settings(tmp_path: Path) -> Non
     assert "lr: the run has 0.01, given was 0.5" in other.stderr
 
 
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("notes")
+    refused = call("train", "--out", tmp_path / "run", *SMALL)
+    assert refused.exit_code == 2
+    assert "is a file; name a new or empty folder" in refused.stderr
+
+
+def test_info_refuses_before_it_prints() -> None:
+    refused = call("info", "--cell", "crx_chian")
+    assert refused.exit_code == 2
+    assert not refused.stdout
+
+
 def test_data_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "record.npy", np.random.default_rng(0).normal(size=(120, 4)))
     monkeypatch.chdir(tmp_path)
@@ -178,6 +191,7 @@ def test_demo_reports_failed_checks(tmp_path: Path) -> None:
     again = call("demo", "--out", out)
     assert again.exit_code == 2
     assert "not empty" in again.stderr
+    assert "--resume" not in again.stderr  # demo has no such option
 
 
 def test_demo_with_shots(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ class QRNN(nn.Module):
         if input_size < 1:
             raise ValueError(f"input_size must be at least 1, got {input_size}")
         if circuit is not None and not isinstance(circuit, Circuit):
-            raise TypeError(f"circuit must be a qf.Circuit or None, got {circuit!r}")
+            raise TypeError(f"circuit must be a qf.Circuit, such as qf.cells.crx_chain(8), or None, got {circuit!r}")
+        if circuit is not None and not circuit.readout:
+            raise ValueError("the circuit measures nothing; call measure([...]) on at least one qubit")
         if num_layers != 1 or dropout or bidirectional:
             raise ValueError(
                 f"a QRNN is one layer in one direction, got num_layers={num_layers}, dropout={dropout}, "
@@ -207,6 +209,7 @@ class QRNN(nn.Module):
             return self._forward_packed(x, hx, sequence_ids)
         batch, time = (0, 1) if self.batch_first else (1, 0)
         check_dimensions(x)
+        self._check_features(x)
         if x.dim() == 2:
             if lengths is not None:
                 raise ValueError("lengths are for batched input; cut an unbatched sequence where it ends")
@@ -232,6 +235,7 @@ class QRNN(nn.Module):
     def _forward_packed(
         self, x: PackedSequence, hx: Tensor | None, sequence_ids: Tensor | None
     ) -> tuple[PackedSequence, Tensor | None]:
+        self._check_features(x.data)
         n_rows = int(x.batch_sizes[0])
         initial = self._initial(hx, n_rows)
         packing = Packing.of(x.batch_sizes, x.sorted_indices, _ids(sequence_ids, (n_rows,)))
@@ -253,12 +257,14 @@ class QRNN(nn.Module):
             raise ValueError(f"hx must have the shape {shape} for this input, got {tuple(hx.shape)}")
         return hx if n_rows is None else hx.squeeze(0)
 
+    def _check_features(self, x: Tensor) -> None:
+        if x.shape[-1] != self.input_size:
+            raise ValueError(f"the input must have {self.input_size} features, got the shape {tuple(x.shape)}")
+
     def _run(
         self, x: Tensor, initial: Tensor | None, packing: Packing | None, sequence_ids: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Output features and final memory for x (B, T, input), or for packed data (S, input), with ids of its own."""
-        if x.shape[-1] != self.input_size:
-            raise ValueError(f"the input must have {self.input_size} features, got the shape {tuple(x.shape)}")
         if type(self.encoder) is nn.Linear and x.dtype != self.encoder.weight.dtype:
             raise TypeError(
                 f"the input is {x.dtype}, the encoder's weights are {self.encoder.weight.dtype}; convert one by "

@@ -179,11 +179,11 @@ def info(
     repeats: Annotated[int, typer.Option(help="Repeats of the gates within a step.")] = 1,
 ) -> None:
     """Show the versions, a circuit, its engine, and what one update costs by each gradient method."""
+    settings = Settings(cell=cell, qubits=qubits, repeats=repeats)
+    layer = make_model(settings, settings.context, len(Lorenz.columns) - 1, 0, torch.Generator(), "native").layer
     console = make_console()
     for name, value in runs.versions().items():
         console.print(f"{name:18} {value}", highlight=False)
-    settings = Settings(cell=cell, qubits=qubits, repeats=repeats)
-    layer = make_model(settings, settings.context, len(Lorenz.columns) - 1, 0, torch.Generator(), "native").layer
     console.print(f"\n{cell}: {layer!r}", highlight=False)
     if not isinstance(layer, QRNN):
         return

@@ -52,14 +52,22 @@ def versions() -> dict[str, str]:
     }
 
 
-def require_empty(folder: Path) -> None:
+def require_empty(folder: Path, record: str | None = None) -> None:
     """Refuse a folder that holds something.
+
+    Args:
+        folder: it need not exist.
+        record: the file by which --resume knows a folder that it can continue in; None where there is no --resume.
 
     Raises:
         ValueError: it is not empty, or not a folder.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder}: is not empty; name another folder, or continue the run in it with --resume")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; name a new or empty folder")
+    if folder.exists() and any(folder.iterdir()):
+        is_known = record is not None and (folder / record).exists()
+        way_out = "name another folder" + (", or continue what it holds with --resume" if is_known else "")
+        raise ValueError(f"{folder}: is not empty; {way_out}")
 
 
 def begin(settings: Settings, folder: Path, max_qpu_seconds: float | None = None, ranks: Ranks = ALONE) -> Trainer:
@@ -75,7 +83,7 @@ def begin(settings: Settings, folder: Path, max_qpu_seconds: float | None = None
         ValueError: a folder that is not empty, data that cannot be used, or ranks with settings of their own.
     """
     if ranks.is_first:
-        require_empty(folder)
+        require_empty(folder, SETTINGS)
     if settings != ranks.from_first(lambda: settings):
         raise ValueError(f"rank {ranks.number} was given other settings than rank 0; give all of them the same")
     trainer = _trainer(settings, folder, max_qpu_seconds, ranks)

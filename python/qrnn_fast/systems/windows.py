@@ -33,7 +33,10 @@ def load_record(path: str | Path) -> NDArray[np.float64]:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as a NumPy array ({error}); {accepted}") from error
+        raise ValueError(
+            f"{path}: cannot be read as a NumPy array of numbers; {accepted}; np.save(FILE, np.loadtxt(TEXT)) makes "
+            "one of a table in a text file"
+        ) from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path}: holds several arrays (.npz); {accepted}")
     if array.dtype.kind not in "fiu":

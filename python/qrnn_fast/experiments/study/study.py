@@ -18,7 +18,7 @@ from qrnn_fast.experiments.study import costs, groups, quality, tuning
 from qrnn_fast.experiments.study.costs import Seconds
 from qrnn_fast.experiments.study.groups import Group, Parts, Trained
 from qrnn_fast.experiments.study.members import ADJOINT
-from qrnn_fast.experiments.study.plan import Plan
+from qrnn_fast.experiments.study.plan import STUDY, Plan
 from qrnn_fast.experiments.study.progress import StudyProgress
 from qrnn_fast.experiments.study.quality import Quality
 from qrnn_fast.experiments.study.workflow import Job, Workflow, drive, together
@@ -57,7 +57,7 @@ def begin(plan: Plan, out: Path) -> None:
             update.
         ImportError: a package that the plan needs is missing.
     """
-    runs.require_empty(out)
+    runs.require_empty(out, STUDY)
     tuning.require(plan)
     groups.parts(plan, make_task(plan.base))
     costs.check_processor(plan)
