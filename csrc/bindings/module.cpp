@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, m) {
     qrnn::register_circuit(m);
     qrnn::register_engine(m);
     qrnn::register_sampling(m);
+    qrnn::register_cuda(m);
 }

@@ -9,5 +9,6 @@ void register_ops(pybind11::module_& m);
 void register_circuit(pybind11::module_& m);
 void register_engine(pybind11::module_& m);
 void register_sampling(pybind11::module_& m);
+void register_cuda(pybind11::module_& m);
 
 }  // namespace qrnn

@@ -15,7 +15,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         path: the file.
         write: writes the content.
     """
-    temporary = path.with_name(path.name + ".part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")  # another process may be writing the same file
     with temporary.open("wb") as file:
         write(file)
         file.flush()

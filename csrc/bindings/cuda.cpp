@@ -1,0 +1,42 @@
+// Device code for a circuit, and what a launch of it needs.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "bindings/module.hpp"
+#include "circuit/circuit.hpp"
+#include "cuda/source.hpp"
+
+namespace py = pybind11;
+
+namespace qrnn {
+namespace {
+
+// A plan for the device: like those of the CPU, with offsets that count places.
+std::unique_ptr<PauliPlan> pauli_plan(const Circuit& circuit) {
+    circuit.check_measured();
+    return std::make_unique<PauliPlan>(circuit, PauliDraft(circuit), 1);
+}
+
+}  // namespace
+
+void register_cuda(py::module_& m) {
+    py::class_<PauliPlan>(m, "CudaPauliPlan")
+        .def(py::init(&pauli_plan), py::arg("circuit"))
+        .def("source", &pauli_source, py::arg("real"), py::arg("lanes"))
+        .def(
+            "workspace_size",
+            [](const PauliPlan& plan, int lanes, int parts, bool adjoint) {
+                return cuda::PauliLayout(pauli_sizes(plan), lanes, parts, adjoint).size;
+            },
+            py::arg("lanes"), py::arg("parts"), py::arg("adjoint"))
+        .def("kept_size", [](const PauliPlan& plan) { return pauli_sizes(plan).kept_size(); });
+    m.def("device_files", [] {
+        py::dict files;
+        for (const DeviceFile& file : device_files) files[file.name] = file.text;
+        return files;
+    });
+}
+
+}  // namespace qrnn

@@ -1,0 +1,1 @@
+"""GPUs: the engines' device code, compiled for a circuit where it runs."""
