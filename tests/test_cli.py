@@ -97,6 +97,17 @@ def test_train_refuses_a_folder_in_use_and_other_settings(tmp_path: Path) -> Non
     assert "lr: the run has 0.01, given was 0.5" in other.stderr
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "forecast", "compare", "demo", "info"])
+def test_help_shows_the_defaults_that_there_are(command: str) -> None:
+    shown = call(command, "--help")
+    assert shown.exit_code == 0
+    assert "None)" not in shown.stdout
+    assert "False)" not in shown.stdout
+    if command == "train":
+        assert "(crx_chain)" in shown.stdout
+        assert "(0)" in shown.stdout  # of the seed
+
+
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("notes")
     refused = call("train", "--out", tmp_path / "run", *SMALL)

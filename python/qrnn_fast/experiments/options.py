@@ -69,7 +69,7 @@ def settings_as_options(
                 typer.Option(
                     "--" + field.name.replace("_", "-"),
                     help=field.metadata["help"],
-                    show_default=str(getattr(shown, field.name)),
+                    show_default=_shown(getattr(shown, field.name)),
                 ),
             ],
         )
@@ -84,3 +84,8 @@ def settings_as_options(
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped
+
+
+def _shown(default: object) -> str | bool:
+    """A default as the help shows it: of None the text says what it means, and a flag that is left out is off."""
+    return False if default is None or default is False else str(default)
