@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -64,7 +65,8 @@ class Picture:
             f'height="{height:g}" font-family="Helvetica, Arial, sans-serif"><title>{escape(title)}</title>'
             f'<defs>{heads}</defs><rect width="100%" height="100%" fill="#fff"/>\n'
             + "\n".join(self.parts)
-            + "\n</svg>\n"
+            + "\n</svg>\n",
+            encoding="utf-8",
         )
 
 
@@ -327,11 +329,11 @@ def _curve(values: list[float], left: float, wide: float, base: float, high: flo
     return [(round(left + wide * i / n, 1), round(base + high * v, 1)) for i, v in enumerate(values)]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, help="folder of a trained run")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     circuit_figure()
     steps_figure()
     elimination_figure()

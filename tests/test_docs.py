@@ -102,25 +102,37 @@ def test_first_page_has_the_figures_of_the_benchmark() -> None:
         assert row.strip() in (ROOT / "README.md").read_text(), row
 
 
-def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+def module(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_figures_are_those_that_the_script_draws(tmp_path: Path) -> None:
+    figures = module("docs/figures.py")
+    drawn_of_a_run = {"prediction.svg"}
+    figures.FOLDER = tmp_path
+    figures.main([])
+    names = {path.name for path in (ROOT / "docs/figures").iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == names - drawn_of_a_run
+    for path in tmp_path.iterdir():
+        stored = (ROOT / "docs/figures" / path.name).read_text(encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == stored, f"{path.name}: run python docs/figures.py"
 
 
 def test_a_model_moved_from_aer() -> None:
     """The outputs of both layers, with the same weights: 96 expectations within five standard errors."""
     shots = 1024
-    sampled, exact = example("migration").main(shots)
+    sampled, exact = module("examples/migration.py").main(shots)
     standard_error = ((1 - exact**2).clamp(min=1e-3) / shots).sqrt()
     assert ((sampled - exact).abs() < 5 * standard_error).all()
     assert sampled.std() > 0.1  # they differ from one another by far more
 
 
 def test_from_qiskit_to_a_processor() -> None:
-    errors = example("qiskit_to_qpu").main(epochs=6, shots=32)
+    errors = module("examples/qiskit_to_qpu.py").main(epochs=6, shots=32)
     assert errors["exact"] < 0.4
     assert errors["device"] == pytest.approx(errors["exact"], abs=0.2)
