@@ -13,6 +13,7 @@ from qrnn_fast.circuit import Circuit
 from qrnn_fast.estimators import Adjoint, Estimator, Evaluation, resolve
 from qrnn_fast.fallback import Noise, settle
 
+_DEVICES = ("cpu", "cuda")
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
@@ -35,11 +36,13 @@ def evolve(
 
     Args:
         circuit: one time step.
-        angles: (B, T, A) or (T, A), float32 or float64, radians, on the CPU; A is `circuit.n_angles`.
+        angles: (B, T, A) or (T, A), float32 or float64, radians, on the CPU or on a CUDA GPU, where the results will
+            be; A is `circuit.n_angles`.
         memory: density matrix of the qubits `circuit.memory` before the first step, (B, 2^m, 2^m), or (2^m, 2^m)
             where `angles` is (T, A); complex64 for float32, complex128 for float64. Bit i of an index is qubit
             `circuit.memory[i]`. None means |0...0>. The map is linear in its Hermitian part. It must be finite,
-            Hermitian and of trace 1; whether it is positive is for `check_memory` to tell.
+            Hermitian and of trace 1; whether it is positive is for `check_memory` to tell, and on a GPU, where looking
+            at its numbers would mean to wait for them, the rest as well.
         gradient: "adjoint", "parameter-shift", "spsa", "fdsa" (the last two over angles) or an estimator object.
         shots: number of samples per sequence, for backends that sample; None for exact probabilities.
         noise: of the circuit: what runs is `noise.apply(circuit)`. A qf.NoiseModel, or Qiskit Aer's, which is taken
@@ -145,8 +148,8 @@ def check_tensors(circuit: Circuit, angles: Tensor, memory: Tensor | None) -> No
     if not isinstance(angles, Tensor) or angles.dtype not in _COMPLEX:
         hint = " (inside torch.autocast, convert them with .float())" if isinstance(angles, Tensor) else ""
         raise TypeError(f"angles must be a float32 or float64 tensor{hint}, got {_kind(angles)}")
-    if angles.device.type != "cpu":
-        raise ValueError(f"angles must be on the CPU, got {angles.device}; use angles.cpu()")
+    if angles.device.type not in _DEVICES:
+        raise ValueError(f"angles must be on the CPU or on a CUDA GPU, got {angles.device}; use angles.cpu()")
     if angles.dim() not in (2, 3):
         raise ValueError(f"angles must have the shape (B, T, A) or (T, A), got {tuple(angles.shape)}")
     if memory is None:
@@ -155,8 +158,11 @@ def check_tensors(circuit: Circuit, angles: Tensor, memory: Tensor | None) -> No
         raise TypeError(
             f"memory must be a {_COMPLEX[angles.dtype]} tensor for {angles.dtype} angles, got {_kind(memory)}"
         )
-    if memory.device.type != "cpu":
-        raise ValueError(f"memory must be on the CPU, got {memory.device}; use memory.cpu()")
+    if memory.device != angles.device:
+        raise ValueError(
+            f"memory must be where the angles are, on {angles.device}, got {memory.device}; use "
+            "memory.to(angles.device)"
+        )
     if memory.dim() != angles.dim():
         expected = "(2^m, 2^m) for angles (T, A)" if angles.dim() == 2 else "(B, 2^m, 2^m) for angles (B, T, A)"
         raise ValueError(f"memory must have the shape {expected}, got {tuple(memory.shape)}")

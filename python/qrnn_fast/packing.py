@@ -42,7 +42,7 @@ class Packing(NamedTuple):
         lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)  # descending, as the rows are
         distinct, counts = torch.unique_consecutive(lengths, return_counts=True)
         ids = torch.arange(len(lengths)) if sequence_ids is None else sequence_ids
-        ids = ids if sorted_indices is None else ids[sorted_indices]
+        ids = ids if sorted_indices is None else ids[sorted_indices.cpu()]
         groups, order, first = [], [], 0
         for length, count in zip(distinct.tolist(), counts.tolist(), strict=True):
             rows = torch.arange(first, first + count)

@@ -28,7 +28,7 @@ def confuse(probs: Tensor, errors: list[Confusion], transposed: bool = False) ->
     """Probabilities (B, T, 2^r) of what is told, for those of what is true; or the transpose of that map."""
     n_bits = probs.shape[-1].bit_length() - 1
     for bits, confusion in errors:
-        matrix = (confusion.T if transposed else confusion).to(probs.dtype)
+        matrix = (confusion.T if transposed else confusion).to(probs)
         # The highest bit comes first, of the outcome as well as of the matrix' index.
         axes, last = [2 + n_bits - 1 - bit for bit in reversed(bits)], [*range(-len(bits), 0)]
         split = probs.reshape(*probs.shape[:2], *(2,) * n_bits).movedim(axes, last)

@@ -104,7 +104,7 @@ class EncodedRun(NamedTuple):
         def values(offsets: Tensor, copies: Sequence[int]) -> Tensor:
             n, points = len(offsets), point + offsets
             shared = self.encoding.copies(x, split(points.squeeze(1))) if points.shape[1] == 1 else None
-            terms = torch.empty(n, n_rows, dtype=torch.float64)
+            terms = torch.empty(n, n_rows, dtype=torch.float64, device=x.device)
             for rows, ids, steps in self.groups:
                 if shared is not None:
                     angles = shared[:, steps]

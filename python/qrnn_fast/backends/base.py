@@ -15,7 +15,7 @@ class Backend(Protocol):
 
     A backend with an attribute `one_call_per_update` that is true is called once for an update where that is possible:
     with the forward pass and all perturbed copies of the gradient that will follow. For backends whose calls wait in a
-    queue.
+    queue. An attribute `devices`, ("cpu",) where there is none, names the types of torch devices that it computes on.
     """
 
     @property

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qrnn_fast import _core
+from qrnn_fast.backends import gpu
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.memory import eigenstates
 from qrnn_fast.readout import Confusion, confuse, confusions
@@ -21,14 +22,17 @@ SAMPLINGS = ("trajectories", "marginal")
 
 @dataclass(frozen=True)
 class Native:
-    """The compiled engines on the CPU, for any number of sequences at once: exact, or sampled where shots are given.
+    """The compiled engines, for any number of sequences at once: exact, or sampled where shots are given.
+
+    They run where the angles are, on the CPU or on a CUDA GPU. There they are compiled for the circuit on first use,
+    which takes seconds; the result is kept on disk.
 
     Random numbers are Philox4x32-10 blocks with the seed as key and (sequence id, shot, step, draw) as counter: the
     same seed gives the same outcomes for any number of threads and whatever else is in the batch. Between instruction
     sets or precisions a shot may differ, from that step on, where a number falls within rounding of its threshold.
 
     Args:
-        threads: number of threads; None follows `torch.get_num_threads()`. Results do not depend on it.
+        threads: number of threads on the CPU; None follows `torch.get_num_threads()`. Results do not depend on it.
         engine: "auto" for the one that is estimated to be faster (`Circuit.plan` tells), "pauli" (Pauli coefficients of
             the memory, for circuits whose readout qubits live shortly), or "factor" (columns of amplitudes, for those
             that keep all qubits). They agree to rounding; with shots it matters to "marginal" alone.
@@ -45,6 +49,7 @@ class Native:
     engine: str = "auto"
     sampling: str = "trajectories"
     name: ClassVar[str] = "native"
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
 
     def __post_init__(self) -> None:
         if self.threads is not None and (isinstance(self.threads, bool) or not isinstance(self.threads, int)):
@@ -86,6 +91,8 @@ class Native:
             ValueError: a wrong shape, a memory that is no density matrix, or a circuit that needs too much memory.
             TypeError: the dtypes do not fit together.
         """
+        if (device := gpu.device_of(angles)) is not None:
+            return gpu.run(device, self.engine, circuit, angles, memory)
         if shots is not None and self.sampling == "trajectories":
             ids, plan = _ids(sequence_ids, len(angles)), _compile_sampling(circuit.to_string())
             states, weights = _initial(memory)
@@ -162,6 +169,8 @@ class Native:
         Returns:
             Its gradients by the angles (B, T, A) and by the initial memory (B, 2^m, 2^m).
         """
+        if (device := gpu.device_of(angles)) is not None:
+            return gpu.vjp(device, self.engine, circuit, angles, memory, grad_probs, grad_memory)
         compiled = _compile(circuit.to_string(), self.engine)
         grad_angles, grad_initial = _core.backward(
             compiled.plan,

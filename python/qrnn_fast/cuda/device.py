@@ -24,13 +24,15 @@ class Kernel(Protocol):
 
 
 class Device(Protocol):
-    """Where kernels run."""
+    """Where kernels run. Devices that compare equal are one."""
 
     n_multiprocessors: int
     shared_bytes: int
     """Shared memory that one block can have."""
     memory_budget: int
     """Bytes of device memory that one call may take for what it keeps."""
+
+    def __hash__(self) -> int: ...
 
     def kernel(self, source: str, name: str) -> Kernel:
         """The kernel `name` of a source, compiled for this device; compiled once."""

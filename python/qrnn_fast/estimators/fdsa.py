@@ -50,11 +50,11 @@ class FDSA(Perturbation):
         self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int, ids: Tensor | None = None
     ) -> Tensor:
         n_rows, n_coordinates = point.shape
-        gradient = torch.empty(n_rows, n_coordinates, dtype=torch.float64)
+        gradient = torch.empty(n_rows, n_coordinates, dtype=torch.float64, device=point.device)
         at_once = self._pairs_at_once(bytes_per_copy)
         for start in range(0, n_coordinates, at_once):
             stop = min(n_coordinates, start + at_once)
-            offsets = torch.zeros(stop - start, 1, n_coordinates, dtype=point.dtype)
+            offsets = torch.zeros(stop - start, 1, n_coordinates, dtype=point.dtype, device=point.device)
             offsets[:, 0, start:stop].fill_diagonal_(self.c)
             differences = self._differences(offsets, values, start)
             gradient[:, start:stop] = differences.T / (2 * self.c)

@@ -49,7 +49,7 @@ class ParameterShift(Estimator):
         seed: int,
         sequence_ids: Tensor | None,
     ) -> tuple[Tensor, None]:
-        unshared = _unshare(evaluation.circuit.to_string())
+        unshared = _unshare(evaluation.circuit.to_string(), angles.device)
         scales, offsets = unshared.scales.to(angles.dtype), unshared.offsets.to(angles.dtype)
         occurrences = offsets + scales * angles[..., unshared.slots]  # (B, T, J)
         n_rows, n_steps, n_occurrences = occurrences.shape
@@ -63,19 +63,20 @@ class ParameterShift(Estimator):
             values, n_rows, evaluation.circuit, occurrences, memory, grad_probs, grad_memory, seed, sequence_ids
         )
         point = occurrences.flatten(1)
-        gradient = torch.zeros(point.shape, dtype=torch.float64)
+        gradient = torch.zeros(point.shape, dtype=torch.float64, device=point.device)
         at_once = copies_at_once(self.memory_limit, evaluation.bytes_per_copy(n_rows, n_rows * n_steps, angles.dtype))
         for start in range(0, n_copies, at_once):
             copies = range(start, min(n_copies, start + at_once))
-            copy = torch.arange(copies.start, copies.stop)
+            copy = torch.arange(copies.start, copies.stop, device=point.device)
             step, shift = copy // n_shifts, copy % n_shifts
             coordinate = step * n_occurrences + unshared.shifted[shift]
-            offsets = torch.zeros(len(copy), 1, point.shape[1], dtype=angles.dtype)
-            offsets[torch.arange(len(copy)), 0, coordinate] = unshared.shifts[shift].to(angles.dtype)
+            offsets = torch.zeros(len(copy), 1, point.shape[1], dtype=angles.dtype, device=point.device)
+            offsets[copy - copies.start, 0, coordinate] = unshared.shifts[shift].to(angles.dtype)
             terms = values(offsets, copies) * unshared.coefficients[shift, None]  # (N, B)
             gradient.scatter_add_(1, coordinate.expand(n_rows, -1), terms.T)
         per_occurrence = gradient.view(occurrences.shape) * unshared.scales
-        by_slot = torch.zeros(angles.shape, dtype=torch.float64).index_add_(2, unshared.slots, per_occurrence)
+        by_slot = torch.zeros(angles.shape, dtype=torch.float64, device=angles.device)
+        by_slot.index_add_(2, unshared.slots, per_occurrence)
         return by_slot.to(angles.dtype), None
 
 
@@ -92,7 +93,7 @@ class _Unshared(NamedTuple):
 
 
 @lru_cache(maxsize=128)
-def _unshare(text: str) -> _Unshared:
+def _unshare(text: str, device: torch.device) -> _Unshared:
     circuit = Circuit.from_string(text)
     rules = {op.name: [op.shift_rule(i) for i in range(op.n_angles)] for op in _core.op_table()}
     unshared = Circuit(circuit.n_qubits)
@@ -111,10 +112,10 @@ def _unshare(text: str) -> _Unshared:
         unshared.readout_error(error.confusion, error.qubits)
     return _Unshared(
         unshared,
-        torch.tensor([angle.slot for angle in shared], dtype=torch.int64),
-        torch.tensor([angle.scale for angle in shared], dtype=torch.float64),
-        torch.tensor([angle.offset for angle in shared], dtype=torch.float64),
-        torch.tensor([occurrence for occurrence, _, _ in terms], dtype=torch.int64),
-        torch.tensor([shift for _, _, shift in terms], dtype=torch.float64),
-        torch.tensor([coefficient for _, coefficient, _ in terms], dtype=torch.float64),
+        torch.tensor([angle.slot for angle in shared], dtype=torch.int64, device=device),
+        torch.tensor([angle.scale for angle in shared], dtype=torch.float64, device=device),
+        torch.tensor([angle.offset for angle in shared], dtype=torch.float64, device=device),
+        torch.tensor([occurrence for occurrence, _, _ in terms], dtype=torch.int64, device=device),
+        torch.tensor([shift for _, _, shift in terms], dtype=torch.float64, device=device),
+        torch.tensor([coefficient for _, coefficient, _ in terms], dtype=torch.float64, device=device),
     )

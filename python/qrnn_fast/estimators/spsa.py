@@ -72,11 +72,11 @@ class SPSA(Perturbation):
         self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int, ids: Tensor | None = None
     ) -> Tensor:
         ids = torch.arange(len(point)) if ids is None else ids
-        total = torch.zeros(point.shape, dtype=torch.float64)
+        total = torch.zeros(point.shape, dtype=torch.float64, device=point.device)
         at_once = self._pairs_at_once(bytes_per_copy)
         for start in range(0, self.samples, at_once):
             samples = range(start, min(self.samples, start + at_once))
-            coins = _coins(seed, ids, samples, point.shape[1]).to(point.dtype)
+            coins = _coins(seed, ids, samples, point.shape[1]).to(point)
             offsets = coins.mul_(2 * self.c).sub_(self.c)  # c D
             differences = self._differences(offsets, values, start)
             total += (differences.unsqueeze(2) * offsets).sum(0)

@@ -1,0 +1,83 @@
+"""What the native backend does where the angles are on a GPU."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from qrnn_fast.circuit import Circuit
+from qrnn_fast.cuda.device import Device
+from qrnn_fast.cuda.pauli import PauliEngine
+from qrnn_fast.readout import confuse, confusions
+
+
+def device_of(angles: Tensor) -> Device | None:
+    """The GPU that a tensor is on, None for the CPU."""
+    if not angles.is_cuda:
+        return None
+    from qrnn_fast.cuda.driver import gpu
+
+    return gpu(angles.device.index)
+
+
+def run(device: Device, engine: str, circuit: Circuit, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Exact probabilities and final memory; as `Native.run` without shots.
+
+    Nothing is copied to the host, and nothing waits for the device. So of a memory the shape alone is checked: whether
+    it is a density matrix is for `check_memory` to tell.
+    """
+    _check("angles", angles, (None, None, circuit.n_angles))
+    probs, final = _exact_engine(circuit.to_string(), engine, device).run(
+        _plain(angles), _pairs(circuit, angles, "memory", memory)
+    )
+    return confuse(probs, confusions(circuit)), torch.view_as_complex(final)
+
+
+def vjp(
+    device: Device,
+    engine: str,
+    circuit: Circuit,
+    angles: Tensor,
+    memory: Tensor | None,
+    grad_probs: Tensor,
+    grad_memory: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Vector-Jacobian product of `run`; as `Native.vjp`."""
+    _check("grad_probs", grad_probs, (*angles.shape[:2], 2 ** len(circuit.readout)))
+    grad_angles, grad_initial = _exact_engine(circuit.to_string(), engine, device).vjp(
+        _plain(angles),
+        _pairs(circuit, angles, "memory", memory),
+        _plain(confuse(grad_probs, confusions(circuit), transposed=True)),
+        _pairs(circuit, angles, "grad_memory", grad_memory),
+    )
+    return grad_angles, torch.view_as_complex(grad_initial)
+
+
+@lru_cache(maxsize=128)
+def _exact_engine(text: str, engine: str, device: Device) -> PauliEngine:
+    circuit = Circuit.from_string(text)
+    return PauliEngine(circuit, device)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().contiguous()
+
+
+def _pairs(circuit: Circuit, angles: Tensor, name: str, memory: Tensor | None) -> Tensor | None:
+    if memory is None:
+        return None
+    dim = 2 ** len(circuit.memory)
+    _check(name, memory, (len(angles), dim, dim))
+    return _plain(torch.view_as_real(memory.resolve_conj()))
+
+
+def _check(name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
+    fits = len(expected) == tensor.dim() and all(
+        n in (None, given) for n, given in zip(expected, tensor.shape, strict=True)
+    )
+    if not fits:
+        letters = iter("BT")
+        shape = ", ".join(next(letters) if n is None else str(n) for n in expected)
+        raise ValueError(f"{name} must have the shape ({shape}), got {tuple(tensor.shape)}")
