@@ -197,7 +197,7 @@ RHO = density(factor(C, 2))
         (ValueError, r"\(B, T, 4\), got \(2, 3, 3\)", {"angles": A[..., :3]}),
         (TypeError, "complex128", {"memory": RHO.to(torch.complex64)}),
         (TypeError, "complex128", {"memory": RHO.real}),
-        (ValueError, "on the CPU", {"memory": RHO.to("meta")}),
+        (ValueError, "where the angles are", {"memory": RHO.to("meta")}),
         (ValueError, r"\(B, 2\^m, 2\^m\)", {"memory": RHO[0]}),
         (ValueError, r"\(2\^m, 2\^m\)", {"memory": RHO, "angles": A[0]}),
         (ValueError, "memory must have the shape", {"memory": RHO[:1]}),
