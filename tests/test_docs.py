@@ -45,6 +45,15 @@ def parse(line: list[str]) -> None:
         dataclasses.replace(BASE if name == "compare" else Settings(), **values)
 
 
+def test_options_that_the_pages_name_exist() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    known = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
+    known |= {"--help", "--node-rank", "--only"}  # the last two are torchrun's and bench/ablation.py's
+    for page in PAGES:
+        named = set(re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8")))
+        assert named <= known, f"{page.name}: {named - known}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
