@@ -105,6 +105,8 @@ def test_help_shows_the_defaults_that_there_are(command: str) -> None:
     assert "False)" not in shown.stdout
     if command == "train":
         assert "(crx_chain)" in shown.stdout
+        headings = [shown.stdout.index(f"─ {name} ─") for name in ("Options", "Data", "Network", "Optimisation", "Run")]
+        assert headings == sorted(headings)
         assert "(0)" in shown.stdout  # of the seed
 
 

@@ -56,6 +56,9 @@ def settings_as_options(
     if command is None:
         return functools.partial(settings_as_options, defaults=defaults, without=without)
     hints = get_type_hints(Settings)
+    panels: dict[str, str] = {}
+    for field in dataclasses.fields(Settings):
+        panels[field.name] = field.metadata["panel"] or next(reversed(panels.values()))
     fields = [field for field in dataclasses.fields(Settings) if field.name not in without]
     shown = Settings() if defaults is None else defaults
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -69,6 +72,7 @@ def settings_as_options(
                 typer.Option(
                     "--" + field.name.replace("_", "-"),
                     help=field.metadata["help"],
+                    rich_help_panel=panels[field.name],
                     show_default=_shown(getattr(shown, field.name)),
                 ),
             ],

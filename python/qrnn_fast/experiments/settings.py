@@ -25,8 +25,9 @@ RIDGE_ON = ("run", "windows")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def _setting(default: Any, text: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": text})
+def _setting(default: Any, text: str, panel: str | None = None) -> Any:
+    """A field, its help, and the heading that it and those behind it stand under in the command line's help."""
+    return dataclasses.field(default=default, metadata={"help": text, "panel": panel})
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Settings:
     """
 
     data: str | None = _setting(
-        None, "A .npy file (rows, columns), in place of a system; column 0 is observed where observe says nothing."
+        None,
+        "A .npy file (rows, columns), in place of a system; column 0 is observed where observe says nothing.",
+        panel="Data",
     )
     system: str = _setting("lorenz", f"The system whose record is made: {NAMES}.")
     rows: int | None = _setting(None, "Rows of a system's record; the first 70 % train. Without it: the system's own.")
@@ -52,11 +55,12 @@ class Settings:
         "crx_chain",
         f"The circuit of one step: {', '.join(QUANTUM)}; or a classical layer with as many parameters as that of "
         f"crx_chain, as nearly as can be: {', '.join(CLASSICAL)}.",
+        panel="Network",
     )
     qubits: int = _setting(8, "Number of qubits, even.")
     repeats: int = _setting(1, "Repeats of the gates within a step.")
     context: int = _setting(1, "Rows read by a step: x(t), x(t-1), ..., newest first.")
-    steps: int = _setting(20, "Steps T of a window.")
+    steps: int = _setting(20, "Steps T of a window.", panel="Windows")
     stride: int = _setting(5, "Rows between the starts of two windows.")
     washout: int = _setting(5, "First steps of a window that the loss and the windowed error leave out.")
     long_washout: int = _setting(100, "First steps left out of the long run's error (given with and without).")
@@ -74,6 +78,7 @@ class Settings:
         "adjoint",
         f"Gradient method: {', '.join(GRADIENTS)}; or {UNTRAINED}: the layer stays as drawn, ridge solves the head, "
         "and what is said of updates (epochs, updates, batch_size, lr, schedule, stateful) is of no account.",
+        panel="Gradient",
     )
     perturbation: float = _setting(0.1, "Size of the perturbation of spsa and fdsa.")
     samples: int = _setting(2, "Directions averaged over in one update of spsa.")
@@ -84,6 +89,7 @@ class Settings:
         None,
         "Samples per circuit evaluation; the adjoint trains on exact probabilities and is measured with shots. Without "
         "it: exact probabilities.",
+        panel="Simulation",
     )
     backend: str = _setting("auto", f"Where training runs: {BACKENDS}.")
     measure_on: str = _setting(
@@ -91,7 +97,7 @@ class Settings:
         "Where errors are measured: native, or backend, which on a processor runs all windows and the long run, too.",
     )
     noise: str | None = _setting(None, f"Noise of the circuit: {NOISE_GRAMMAR}. Without it: none.")
-    epochs: int = _setting(10, "Passes over the training windows.")
+    epochs: int = _setting(10, "Passes over the training windows.", panel="Optimisation")
     updates: int | None = _setting(None, "Stop after this many updates, within an epoch if need be.")
     batch_size: int = _setting(32, "Windows of one update.")
     optimiser: str = _setting(
@@ -118,7 +124,9 @@ class Settings:
         f"What ridge solves the head on: {' or '.join(RIDGE_ON)}. run: the training rows as one sequence, for the long "
         "run's sake; windows: the training windows, for the windowed error's. No head is the best in both.",
     )
-    seed: int = _setting(0, "Decides the initial weights, the order of the windows and the estimators' directions.")
+    seed: int = _setting(
+        0, "Decides the initial weights, the order of the windows and the estimators' directions.", panel="Run"
+    )
     dtype: str = _setting("float64", f"Precision: {', '.join(DTYPES)}.")
     threads: int | None = _setting(None, "CPU threads. Without it: PyTorch's choice.")
     checkpoint_every: int | None = _setting(None, "Updates between checkpoints, besides those after every epoch.")
