@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 
 OURS = "qrnn_fast"
@@ -29,7 +30,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     panels: dict[str, list[dict[str, Any]]] = {}
     for cell in result["cells"]:
         panels.setdefault(cell["panel"], []).append(cell)
-    figure = Figure(figsize=(15, 8), layout="constrained")
+    figure = Figure(figsize=(10, 6.4), layout="constrained")
     columns = (len(panels) + 1) // 2
     for axes, (name, cells) in zip(figure.subplots(2, columns, squeeze=False).flat, panels.items(), strict=False):
         for k, who in enumerate(people(result)):
@@ -43,8 +44,9 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes.grid(alpha=0.3)
     for axes in figure.axes[::columns]:
         axes.set_ylabel("microseconds per sequence and step")
-    figure.axes[0].legend(fontsize=8)
-    figure.savefig(path)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(people(result)))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "scaling"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def markdown(result: dict[str, Any], path: Path) -> str:
