@@ -2,19 +2,20 @@
 # make test   install and run all tests
 # make lint   what .ci/run checks besides
 # make docs   the documentation as a site, in build/docs; a warning is an error
+# make kernels  compile the device code of all cells for three GPU architectures; no GPU is needed
 # make bench  the benchmarks with their targets; make scaling, the table beside other simulators, in bench/results/
 # All work in .venv, which is made on first use. PYTHON=python3.12 (say) chooses another interpreter.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint docs format bench scaling clean
+.PHONY: demo test lint docs kernels format bench scaling clean
 
 PYTHON ?= python3
 TORCH := $(shell grep '^torch==' constraints.txt)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
-CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
+CXX_SOURCES := $(shell find csrc tests/cuda -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' -o -name '*.cuh')
 SOURCES := $(CXX_SOURCES) csrc/ops/op_table.inc CMakeLists.txt README.md LICENSE \
 	$(shell find python -name '*.py' -o -name '*.pyi' -o -name 'py.typed')
 
@@ -39,6 +40,9 @@ lint: .venv/package docs
 
 docs: .venv/package
 	$(BIN)/sphinx-build -W --keep-going -n -q -E docs build/docs
+
+kernels: .venv/package
+	$(BIN)/python tests/compile_kernels.py
 
 format: .venv/package
 	$(BIN)/ruff check --fix

@@ -9,7 +9,7 @@
 #define QRNN_DEVICE __device__ __forceinline__
 #define QRNN_TABLE static __device__ const
 #define QRNN_KERNEL(name, Arguments) \
-    extern "C" __global__ void __launch_bounds__(512) name(const __grid_constant__ Arguments a)
+    extern "C" __global__ void __launch_bounds__(256) name(const __grid_constant__ Arguments a)
 #define QRNN_UNROLL _Pragma("unroll")
 #define QRNN_ONE_BY_ONE _Pragma("unroll 1")
 // For what is called from several places and would be copied into each: the compiler takes a minute more otherwise.

@@ -1,7 +1,8 @@
 // The Pauli engine on a GPU, forward. Stands behind the tables of one plan (pauli_source.cpp), which name the precision
 // `Real`, the sizes `sizes` and the number of sequences of a group, `lanes`.
 //
-// Operations per sequence and step as on the CPU (engines/pauli/batch.inl), one barrier after each block of the plan.
+// Operations per sequence and step as on the CPU (engines/pauli/batch.inl). A barrier stands where a block of the plan
+// needs what another has written.
 #pragma once
 
 namespace qrnn {
@@ -18,6 +19,7 @@ struct Place {
 
 struct BlockTable {
     const Block* blocks;
+    const std::int32_t* waits;  // by block: whether it needs a barrier in front of it
     int n_blocks;
     const std::int32_t* clear;
     int n_clear;
@@ -26,26 +28,27 @@ struct BlockTable {
 };
 
 QRNN_DEVICE BlockTable step_table() {
-    return {step_blocks, n_step_blocks, step_clear, n_step_clear, step_adjoint_clear, n_step_adjoint_clear};
+    return {step_blocks, step_waits, n_step_blocks, step_clear, n_step_clear, step_adjoint_clear, n_step_adjoint_clear};
 }
 QRNN_DEVICE BlockTable restore_table() {
-    return {restore_blocks,  n_restore_blocks,      restore_clear,
+    return {restore_blocks,  restore_waits,         n_restore_blocks,       restore_clear,
             n_restore_clear, restore_adjoint_clear, n_restore_adjoint_clear};
 }
 QRNN_DEVICE BlockTable finish_table() {
-    return {finish_blocks, n_finish_blocks, finish_clear, n_finish_clear, finish_adjoint_clear, n_finish_adjoint_clear};
+    return {finish_blocks,  finish_waits,         n_finish_blocks,       finish_clear,
+            n_finish_clear, finish_adjoint_clear, n_finish_adjoint_clear};
 }
 
 // ---- Coefficients.
 // Rows of the caller's array, one for each sequence, to or from a workspace of odd stride.
-QRNN_DEVICE_ONCE void load_rows(const Place& at, std::int64_t first, std::int64_t n_sequences, const Real* rows,
+QRNN_DEVICE_ONCE void load_rows(const Place at, std::int64_t first, std::int64_t n_sequences, const Real* rows,
                                 std::int64_t stride, int n, Real* to) {
     for (int i = at.part * lanes + at.lane; i < lanes * n; i += at.parts * lanes) {
         const int row = i / n, k = i % n;
         to[k * PauliLayout::row_stride(lanes) + row] = first + row < n_sequences ? rows[row * stride + k] : Real(0);
     }
 }
-QRNN_DEVICE void store_rows(const Place& at, std::int64_t first, std::int64_t n_sequences, const Real* from, int n,
+QRNN_DEVICE void store_rows(const Place at, std::int64_t first, std::int64_t n_sequences, const Real* from, int n,
                             Real* rows, std::int64_t stride) {
     for (int i = at.part * lanes + at.lane; i < lanes * n; i += at.parts * lanes) {
         const int row = i / n, k = i % n;
@@ -55,7 +58,7 @@ QRNN_DEVICE void store_rows(const Place& at, std::int64_t first, std::int64_t n_
 
 // Sines and cosines of this step's angles. An angle that is not finite makes the trace NaN, and with it all that
 // follows.
-QRNN_DEVICE_ONCE void fill_trigs(const Place& at, const Real* angles, Real* registers, Real* state) {
+QRNN_DEVICE_ONCE void fill_trigs(const Place at, const Real* angles, Real* registers, Real* state) {
     for (int i = at.part; i < n_trigs; i += at.parts) {
         const Trig& t = trigs[i];
         const Real x = angles[t.slot * PauliLayout::row_stride(lanes)] * Real(t.scale) + Real(t.offset);
@@ -76,7 +79,7 @@ QRNN_DEVICE Real sum_of(const Sum& s, const SumTerm* terms, const Real* a, const
     return sum;
 }
 
-QRNN_DEVICE_ONCE void fill_sums(const Place& at, Real* registers) {
+QRNN_DEVICE_ONCE void fill_sums(const Place at, Real* registers) {
     QRNN_ONE_BY_ONE for (int round = 0; round < n_rounds; ++round) {
         for (int i = sum_rounds[round] + at.part; i < sum_rounds[round + 1]; i += at.parts)
             registers[sums[i].dst * lanes] = sum_of(sums[i], sum_terms, registers, registers);
@@ -89,7 +92,7 @@ constexpr int shape_of(BlockForm form, int rows, int cols) { return 64 * static_
 QRNN_DEVICE int shape_of(const Block& b) { return shape_of(b.form, b.rows, b.cols); }
 
 template <int R, int C, bool taped>
-QRNN_DEVICE void dense_forward(const Place& at, const Block& b, const Real* registers, Real* state, Real* tape) {
+QRNN_DEVICE void dense_forward(const Place at, const Block& b, const Real* registers, Real* state, Real* tape) {
     Real c[R * C];
     QRNN_UNROLL for (int r = 0; r < R; ++r) QRNN_UNROLL for (int k = 0; k < C; ++k) c[r * C + k] =
         registers[b.coefficient[4 * r + k] * lanes];
@@ -126,7 +129,7 @@ QRNN_DEVICE void join(Real* x) {
 }
 
 template <BlockForm form, bool taped>
-QRNN_DEVICE void turns_forward(const Place& at, const Block& b, const Real* registers, Real* state, Real* tape) {
+QRNN_DEVICE void turns_forward(const Place at, const Block& b, const Real* registers, Real* state, Real* tape) {
     constexpr int size = form == BlockForm::turn ? 2 : 4;
     Real c[size];
     QRNN_UNROLL for (int k = 0; k < size; ++k) c[k] = registers[b.coefficient[k] * lanes];
@@ -147,7 +150,7 @@ QRNN_DEVICE void turns_forward(const Place& at, const Block& b, const Real* regi
 }
 
 template <int C, bool taped>
-QRNN_DEVICE void scattered_forward(const Place& at, const Block& b, const Real* registers, Real* state, Real* tape) {
+QRNN_DEVICE void scattered_forward(const Place at, const Block& b, const Real* registers, Real* state, Real* tape) {
     Real c[C];
     QRNN_UNROLL for (int k = 0; k < C; ++k) c[k] = registers[b.coefficient[k] * lanes];
     QRNN_ONE_BY_ONE for (int column = at.part; column < b.n_columns; column += at.parts) {
@@ -165,7 +168,7 @@ QRNN_DEVICE void scattered_forward(const Place& at, const Block& b, const Real* 
 // Of forms and shapes, those alone that the plan has are compiled: QRNN_FOR_TURNS, QRNN_FOR_ROWS and QRNN_FOR_SHAPES,
 // in front of the tables, list them.
 template <bool taped>
-QRNN_DEVICE_ONCE void block_forward(const Place& at, const Block& b, const Real* registers, Real* state, Real* tape) {
+QRNN_DEVICE_ONCE void block_forward(const Place at, const Block& b, const Real* registers, Real* state, Real* tape) {
     switch (b.form) {
 #define CASE(form)        \
     case BlockForm::form: \
@@ -190,18 +193,19 @@ QRNN_DEVICE_ONCE void block_forward(const Place& at, const Block& b, const Real*
 }
 
 template <bool taped>
-QRNN_DEVICE void blocks_forward(const Place& at, const BlockTable table, const Real* registers, Real* state,
+QRNN_DEVICE void blocks_forward(const Place at, const BlockTable table, const Real* registers, Real* state,
                                 Real* tape) {
     QRNN_ONE_BY_ONE for (int i = 0; i < table.n_blocks; ++i) {
+        if (table.waits[i]) block_sync();
         block_forward<taped>(at, table.blocks[i], registers, state, tape);
-        block_sync();
     }
+    if (table.n_blocks > 0) block_sync();
     for (int i = at.part; i < table.n_clear; i += at.parts) state[table.clear[i] * lanes] = 0;
     if (table.n_clear > 0) block_sync();
 }
 
 // The Walsh-Hadamard transform of each lane's outcome coefficients; r barriers.
-QRNN_DEVICE_ONCE void walsh(const Place& at, Real* x) {
+QRNN_DEVICE_ONCE void walsh(const Place at, Real* x) {
     constexpr std::int64_t stride = PauliLayout::row_stride(lanes);
     for (int h = 1; h < sizes.n_outcomes(); h *= 2) {
         block_sync();
@@ -233,7 +237,7 @@ QRNN_DEVICE void for_each_string(int i, int j, F f) {
 }
 
 // Re Tr(P rho) for all strings P, times `factor`.
-QRNN_DEVICE_ONCE void read_density(const Place& at, std::int64_t n_sequences, const Real* matrices, Real factor,
+QRNN_DEVICE_ONCE void read_density(const Place at, std::int64_t n_sequences, const Real* matrices, Real factor,
                                    Real* pauli) {
     const int dim = 1 << sizes.n_memory;
     const Real* matrix = matrices + 2 * dim * dim * at.sequence;
@@ -257,7 +261,7 @@ QRNN_DEVICE_ONCE void read_density(const Place& at, std::int64_t n_sequences, co
 }
 
 // factor * sum_P v_P P.
-QRNN_DEVICE_ONCE void write_density(const Place& at, std::int64_t n_sequences, const Real* pauli, Real factor,
+QRNN_DEVICE_ONCE void write_density(const Place at, std::int64_t n_sequences, const Real* pauli, Real factor,
                                     Real* matrices) {
     if (at.sequence >= n_sequences) return;
     const int dim = 1 << sizes.n_memory;
@@ -280,7 +284,7 @@ QRNN_DEVICE bool is_of_zeros(std::int64_t string) {  // of I and Z alone: 1 in |
 }
 
 // ---- Steps.
-QRNN_DEVICE void begin(const Place& at, const PauliArguments<Real>& a, const PauliLayout& layout) {
+QRNN_DEVICE void begin(const Place at, const PauliArguments<Real>& a, const PauliLayout& layout) {
     Real *state = at.column(layout.state), *registers = at.column(layout.registers);
     for (int i = at.part; i < n_constants; i += at.parts)
         registers[constants[i].reg * lanes] = Real(constants[i].value);
@@ -295,10 +299,10 @@ QRNN_DEVICE void begin(const Place& at, const PauliArguments<Real>& a, const Pau
 }
 
 // What the adjoint needs of step t, or of the end.
-QRNN_DEVICE Real* kept_of(const Place& at, const PauliArguments<Real>& a, std::int64_t t) {
+QRNN_DEVICE Real* kept_of(const Place at, const PauliArguments<Real>& a, std::int64_t t) {
     return a.kept + ((block_index() * (a.n_steps + 1) + t) * sizes.kept_size()) * lanes + at.lane;
 }
-QRNN_DEVICE void keep(const Place& at, const PauliLayout& layout, Real* kept) {
+QRNN_DEVICE void keep(const Place at, const PauliLayout& layout, Real* kept) {
     const Real *state = at.column(layout.state), *registers = at.column(layout.registers) + sizes.n_constants * lanes;
     for (std::int64_t i = at.part; i < sizes.memory_size(); i += at.parts) kept[i * lanes] = state[i * lanes];
     kept += sizes.memory_size() * lanes;
@@ -307,12 +311,12 @@ QRNN_DEVICE void keep(const Place& at, const PauliLayout& layout, Real* kept) {
 
 // Carried numbers are made of none of the step before (coefficients.hpp), so that none is read here after it is
 // written.
-QRNN_DEVICE void carry_on(const Place& at, Real* registers) {
+QRNN_DEVICE void carry_on(const Place at, Real* registers) {
     for (int k = at.part; k < sizes.n_carried; k += at.parts)
         registers[(sizes.carried_in + k) * lanes] = registers[carried_out[k] * lanes];
 }
 
-QRNN_DEVICE_ONCE void forward_steps(const Place& at, const PauliArguments<Real>& a, const PauliLayout& layout) {
+QRNN_DEVICE_ONCE void forward_steps(const Place at, const PauliArguments<Real>& a, const PauliLayout& layout) {
     const std::int64_t first = at.sequence - at.lane;
     Real *state = at.column(layout.state), *registers = at.column(layout.registers);
     Real *angles = at.numbers + layout.angles, *outcome = at.numbers + layout.outcome;
@@ -358,7 +362,7 @@ QRNN_DEVICE void for_each_group(const PauliArguments<Real>& a, std::int64_t work
 
 QRNN_KERNEL(pauli_forward, PauliArguments<Real>) {
     const PauliLayout layout(sizes, lanes, block_size() / lanes, false);
-    for_each_group(a, layout.size, [&](const Place& at) {
+    for_each_group(a, layout.size, [&](const Place at) {
         forward_steps(at, a, layout);
         Real *state = at.column(layout.state), *registers = at.column(layout.registers);
         blocks_forward<false>(at, finish_table(), registers, state, nullptr);

@@ -3,7 +3,7 @@
 // A block of threads runs a group of `lanes` sequences; it has `parts` threads for each of them, number part * lanes +
 // lane. A number of the state stands in shared memory once for every lane, number `place` at place * lanes + lane, so
 // that neighbouring threads read neighbouring words; the parts share the columns of every block of the plan
-// (program.hpp), with one barrier after it.
+// (program.hpp), with a barrier where one block needs what another has written.
 #pragma once
 
 #include <cstdint>

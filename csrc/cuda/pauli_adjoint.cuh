@@ -13,7 +13,7 @@ namespace cuda {
 // `number(k)` is the register of coefficient k. The room for the sums alternates between two blocks, since a part may
 // be at the next one while another adds these up.
 template <int n, class F>
-QRNN_DEVICE void add_gradients(const Place& at, int block, const Real* sums, Real* room, Real* gradients, F number) {
+QRNN_DEVICE void add_gradients(const Place at, int block, const Real* sums, Real* room, Real* gradients, F number) {
     room += (block & 1) * PauliLayout::most_sums * at.parts * lanes;
     QRNN_UNROLL for (int k = 0; k < n; ++k) room[(k * at.parts + at.part) * lanes] = sums[k];
     block_sync();
@@ -30,7 +30,7 @@ QRNN_DEVICE void add_gradients(const Place& at, int block, const Real* sums, Rea
 }
 
 template <int R, int C>
-QRNN_DEVICE void dense_adjoint(const Place& at, const Block& b, int block, const Real* registers, Real* adjoint,
+QRNN_DEVICE void dense_adjoint(const Place at, const Block& b, int block, const Real* registers, Real* adjoint,
                                const Real* tape, Real* room, Real* gradients) {
     Real c[R * C], sums[R * C];
     QRNN_UNROLL for (int r = 0; r < R; ++r) QRNN_UNROLL for (int k = 0; k < C; ++k) {
@@ -55,7 +55,7 @@ QRNN_DEVICE void dense_adjoint(const Place& at, const Block& b, int block, const
 }
 
 template <BlockForm form>
-QRNN_DEVICE void turns_adjoint(const Place& at, const Block& b, int block, const Real* registers, Real* adjoint,
+QRNN_DEVICE void turns_adjoint(const Place at, const Block& b, int block, const Real* registers, Real* adjoint,
                                const Real* tape, Real* room, Real* gradients) {
     constexpr int size = form == BlockForm::turn ? 2 : 4;
     Real c[size], sums[size];
@@ -83,7 +83,7 @@ QRNN_DEVICE void turns_adjoint(const Place& at, const Block& b, int block, const
 }
 
 template <int C>
-QRNN_DEVICE void scattered_adjoint(const Place& at, const Block& b, int block, const Real* registers, Real* adjoint,
+QRNN_DEVICE void scattered_adjoint(const Place at, const Block& b, int block, const Real* registers, Real* adjoint,
                                    const Real* tape, Real* room, Real* gradients) {
     Real c[C], sums[C];
     QRNN_UNROLL for (int k = 0; k < C; ++k) {
@@ -102,7 +102,7 @@ QRNN_DEVICE void scattered_adjoint(const Place& at, const Block& b, int block, c
     add_gradients<C>(at, block, sums, room, gradients, [&](int k) { return b.coefficient[k]; });
 }
 
-QRNN_DEVICE_ONCE void block_adjoint(const Place& at, const Block& b, int block, const Real* registers, Real* adjoint,
+QRNN_DEVICE_ONCE void block_adjoint(const Place at, const Block& b, int block, const Real* registers, Real* adjoint,
                                     const Real* tape, Real* room, Real* gradients) {
     switch (b.form) {
 #define CASE(form)        \
@@ -130,7 +130,7 @@ QRNN_DEVICE_ONCE void block_adjoint(const Place& at, const Block& b, int block, 
 // One thread's view of what the adjoint works with.
 struct AdjointPlace {
     Real *state, *registers, *adjoint, *gradients, *carried, *room, *tape;
-    QRNN_DEVICE AdjointPlace(const Place& at, const PauliLayout& layout)
+    QRNN_DEVICE AdjointPlace(const Place at, const PauliLayout& layout)
         : state(at.column(layout.state)),
           registers(at.column(layout.registers)),
           adjoint(at.column(layout.adjoint)),
@@ -140,7 +140,7 @@ struct AdjointPlace {
           tape(at.column(layout.tape)) {}
 };
 
-QRNN_DEVICE void blocks_adjoint(const Place& at, const BlockTable table, const AdjointPlace& w) {
+QRNN_DEVICE void blocks_adjoint(const Place at, const BlockTable table, const AdjointPlace& w) {
     QRNN_ONE_BY_ONE for (int i = table.n_blocks; i-- > 0;)
         block_adjoint(at, table.blocks[i], i, w.registers, w.adjoint, w.tape, w.room, w.gradients);
     block_sync();
@@ -148,7 +148,7 @@ QRNN_DEVICE void blocks_adjoint(const Place& at, const BlockTable table, const A
     if (table.n_adjoint_clear > 0) block_sync();
 }
 
-QRNN_DEVICE void sums_adjoint(const Place& at, const AdjointPlace& w) {
+QRNN_DEVICE void sums_adjoint(const Place at, const AdjointPlace& w) {
     QRNN_ONE_BY_ONE for (int round = n_rounds; round-- > 0;) {
         for (int i = gather_rounds[round] + at.part; i < gather_rounds[round + 1]; i += at.parts)
             w.gradients[gathers[i].dst * lanes] += sum_of(gathers[i], gather_terms, w.gradients, w.registers);
@@ -157,7 +157,7 @@ QRNN_DEVICE void sums_adjoint(const Place& at, const AdjointPlace& w) {
 }
 
 // Sets the angles' gradients from those of their sines and cosines.
-QRNN_DEVICE void trigs_adjoint(const Place& at, const AdjointPlace& w, Real* grad_angles) {
+QRNN_DEVICE void trigs_adjoint(const Place at, const AdjointPlace& w, Real* grad_angles) {
     for (int slot = at.part; slot < sizes.n_angles; slot += at.parts) {
         Real sum = 0;
         for (int i = slot_trigs[slot]; i < slot_trigs[slot + 1]; ++i) {
@@ -168,17 +168,17 @@ QRNN_DEVICE void trigs_adjoint(const Place& at, const AdjointPlace& w, Real* gra
     }
 }
 
-QRNN_DEVICE void clear_gradients(const Place& at, const AdjointPlace& w) {
+QRNN_DEVICE void clear_gradients(const Place at, const AdjointPlace& w) {
     for (int i = at.part; i < sizes.n_registers; i += at.parts) w.gradients[i * lanes] = 0;
     block_sync();
 }
 
-QRNN_DEVICE void take_carried(const Place& at, const AdjointPlace& w) {
+QRNN_DEVICE void take_carried(const Place at, const AdjointPlace& w) {
     for (int k = at.part; k < sizes.n_carried; k += at.parts)
         w.carried[k * lanes] = w.gradients[(sizes.carried_in + k) * lanes];
 }
 
-QRNN_DEVICE void adjoint_begin(const Place& at, const PauliArguments<Real>& a, const AdjointPlace& w) {
+QRNN_DEVICE void adjoint_begin(const Place at, const PauliArguments<Real>& a, const AdjointPlace& w) {
     for (int i = at.part; i < sizes.n_places; i += at.parts) w.adjoint[i * lanes] = 0;
     for (int k = at.part; k < sizes.n_carried; k += at.parts) w.carried[k * lanes] = 0;
     block_sync();
@@ -191,7 +191,7 @@ QRNN_DEVICE void adjoint_begin(const Place& at, const PauliArguments<Real>& a, c
     block_sync();
 }
 
-QRNN_DEVICE void adjoint_step(const Place& at, const PauliArguments<Real>& a, const PauliLayout& layout,
+QRNN_DEVICE void adjoint_step(const Place at, const PauliArguments<Real>& a, const PauliLayout& layout,
                               const AdjointPlace& w, std::int64_t t) {
     const std::int64_t first = at.sequence - at.lane;
     Real *angles = at.numbers + layout.angles, *outcome = at.numbers + layout.outcome;
@@ -239,7 +239,7 @@ QRNN_DEVICE void adjoint_step(const Place& at, const PauliArguments<Real>& a, co
 
 QRNN_KERNEL(pauli_adjoint, PauliArguments<Real>) {
     const PauliLayout layout(sizes, lanes, block_size() / lanes, true);
-    for_each_group(a, layout.size, [&](const Place& at) {
+    for_each_group(a, layout.size, [&](const Place at) {
         const AdjointPlace w(at, layout);
         forward_steps(at, a, layout);
         adjoint_begin(at, a, w);

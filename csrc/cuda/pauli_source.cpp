@@ -21,8 +21,45 @@ std::string block(const Block& b) {
            "\n";
 }
 
-std::string block_tables(const std::string& name, const BlockList& blocks) {
-    return table("Block", name + "_blocks", blocks.blocks, blocks.n_blocks, block) +
+// Calls f(place, is it written) for all places of the state that a block touches.
+template <class F>
+void for_each_place(const PauliProgram& p, const Block& b, F f) {
+    const std::int32_t* at = p.offsets + 2 * static_cast<std::int64_t>(b.columns);
+    for (std::int32_t column = 0; column < b.n_columns; ++column) {
+        if (b.form == BlockForm::scattered_row) {
+            for (int k = 0; k < b.cols; ++k) f(*at++, false);
+            f(*at++, true);
+            continue;
+        }
+        for (int k = 0; k < b.cols; ++k) f(at[0] + b.in[k], false);
+        for (int k = 0; k < b.rows; ++k) f(at[1] + b.out[k], true);
+        at += 2;
+    }
+}
+
+// By block: whether it touches what was written since the last barrier, or writes what was read.
+std::vector<std::int32_t> waits(const PauliProgram& p, const BlockList& list) {
+    std::vector<std::int32_t> result;
+    std::vector<char> is_read(p.n_places, 0), is_written(p.n_places, 0);
+    for (int i = 0; i < list.n_blocks; ++i) {
+        bool must_wait = false;
+        for_each_place(p, list.blocks[i], [&](std::int32_t place, bool written) {
+            must_wait = must_wait || is_written[place] || (written && is_read[place]);
+        });
+        if (must_wait) {
+            std::fill(is_read.begin(), is_read.end(), 0);
+            std::fill(is_written.begin(), is_written.end(), 0);
+        }
+        for_each_place(p, list.blocks[i],
+                       [&](std::int32_t place, bool written) { (written ? is_written : is_read)[place] = 1; });
+        result.push_back(must_wait);
+    }
+    return result;
+}
+
+std::string block_tables(const PauliProgram& p, const std::string& name, const BlockList& blocks) {
+    return table("std::int32_t", name + "_waits", waits(p, blocks).data(), blocks.n_blocks) +
+           table("Block", name + "_blocks", blocks.blocks, blocks.n_blocks, block) +
            table("std::int32_t", name + "_clear", blocks.clear, blocks.n_clear) +
            table("std::int32_t", name + "_adjoint_clear", blocks.adjoint_clear, blocks.n_adjoint_clear) +
            constant("n_" + name + "_blocks", blocks.n_blocks) + constant("n_" + name + "_clear", blocks.n_clear) +
@@ -50,44 +87,54 @@ std::string shape_lists(const PauliProgram& p) {
     return define("QRNN_FOR_TURNS", turns) + define("QRNN_FOR_ROWS", rows) + define("QRNN_FOR_SHAPES", shapes);
 }
 
-// Sums and gathers (pauli.hpp), round by round.
+// Sums and gathers (pauli.hpp). A sum's round is the length of the longest chain that leads to it.
 struct Rounds {
     std::vector<std::int32_t> sum_rounds{0}, gather_rounds{0};
     std::vector<Sum> sums, gathers;
     std::vector<SumTerm> sum_terms, gather_terms;
 
     explicit Rounds(const PauliProgram& p) {
-        std::vector<char> is_new(p.n_registers, 0);  // written in this round
-        std::map<std::int32_t, std::vector<SumTerm>> read;
-        const auto end_round = [&] {
-            for (const auto& [dst, terms] : read) {
-                gathers.push_back(
-                    {dst, static_cast<std::int32_t>(gather_terms.size()), static_cast<std::int32_t>(terms.size())});
-                gather_terms.insert(gather_terms.end(), terms.begin(), terms.end());
-            }
-            sum_rounds.push_back(static_cast<std::int32_t>(sums.size()));
-            gather_rounds.push_back(static_cast<std::int32_t>(gathers.size()));
-            read.clear();
-            std::fill(is_new.begin(), is_new.end(), 0);
+        struct Instruction {
+            std::int32_t dst;
+            std::vector<SumTerm> terms;
         };
+        std::vector<std::vector<Instruction>> rounds;
+        std::vector<size_t> ready(p.n_registers, 0);  // by register: the first round that may read it
         for (int i = 0; i < p.n_segments; ++i) {
             const Segment& s = p.segments[i];
             for (std::int32_t j = 0; j < s.n; ++j) {
-                const std::int32_t *operands = p.operands + s.begin + 2 * s.n_terms * j, dst = s.dst + j;
-                if (std::any_of(operands, operands + 2 * s.n_terms, [&](std::int32_t reg) { return is_new[reg]; }))
-                    end_round();
-                is_new[dst] = 1;
-                sums.push_back({dst, static_cast<std::int32_t>(sum_terms.size()), s.n_terms});
+                const std::int32_t* operands = p.operands + s.begin + 2 * s.n_terms * j;
+                Instruction instruction{s.dst + j, {}};
+                size_t round = 0;
                 for (int k = 0; k < s.n_terms; ++k) {
                     const std::int32_t a = operands[2 * k], b = operands[2 * k + 1];
-                    const std::int32_t sign = s.sign_mask >> k & 1 ? -1 : 1;
-                    sum_terms.push_back({a, b, sign});
-                    if (a >= p.n_constants) read[a].push_back({dst, b, sign});
-                    if (b >= p.n_constants) read[b].push_back({dst, a, sign});
+                    instruction.terms.push_back({a, b, s.sign_mask >> k & 1 ? -1 : 1});
+                    round = std::max({round, ready[a], ready[b]});
                 }
+                ready[instruction.dst] = round + 1;
+                if (rounds.size() == round) rounds.emplace_back();
+                rounds[round].push_back(std::move(instruction));
             }
         }
-        if (static_cast<std::int32_t>(sums.size()) > sum_rounds.back()) end_round();
+        for (const auto& round : rounds) {
+            std::map<std::int32_t, std::vector<SumTerm>> read;
+            for (const Instruction& instruction : round) {
+                add(sums, sum_terms, instruction.dst, instruction.terms);
+                for (const SumTerm& t : instruction.terms) {
+                    if (t.a >= p.n_constants) read[t.a].push_back({instruction.dst, t.b, t.sign});
+                    if (t.b >= p.n_constants) read[t.b].push_back({instruction.dst, t.a, t.sign});
+                }
+            }
+            for (const auto& [dst, terms] : read) add(gathers, gather_terms, dst, terms);
+            sum_rounds.push_back(static_cast<std::int32_t>(sums.size()));
+            gather_rounds.push_back(static_cast<std::int32_t>(gathers.size()));
+        }
+    }
+
+    static void add(std::vector<Sum>& list, std::vector<SumTerm>& all, std::int32_t dst,
+                    const std::vector<SumTerm>& terms) {
+        list.push_back({dst, static_cast<std::int32_t>(all.size()), static_cast<std::int32_t>(terms.size())});
+        all.insert(all.end(), terms.begin(), terms.end());
     }
 };
 
@@ -168,8 +215,8 @@ std::string pauli_source(const PauliPlan& plan, const std::string& real, int lan
                  [](const Constant& c) { return row({text(c.reg), exactly(c.value)}); }) +
            table("std::int32_t", "carried_out", p.carried_out, p.n_carried) +
            table("double", "carried_start", p.carried_start, p.n_carried, exactly) + trig_tables(p) + sum_tables(p) +
-           block_tables("step", p.step) + block_tables("restore", p.restore) + block_tables("finish", p.finish) +
-           table("std::int32_t", "outcomes", p.outcomes, s.n_outcomes()) +
+           block_tables(p, "step", p.step) + block_tables(p, "restore", p.restore) +
+           block_tables(p, "finish", p.finish) + table("std::int32_t", "outcomes", p.outcomes, s.n_outcomes()) +
            table("std::int32_t", "offsets", p.offsets, n_offsets) +
            "}\n}\n#include \"cuda/pauli.cuh\"\n#include \"cuda/pauli_adjoint.cuh\"\n";
 }

@@ -22,7 +22,7 @@ using int64_t = long long;
 using uint64_t = unsigned long long;
 }
 """
-_OPTIONS = ("--std=c++17", "--device-as-default-execution-space", "--ftz=true", "--generate-line-info")
+_OPTIONS = ("--std=c++17", "--device-as-default-execution-space", "--ftz=true")
 
 
 def compile_kernels(source: str, architecture: str) -> bytes:
