@@ -16,7 +16,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 CXX_SOURCES := $(shell find csrc tests/cuda -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' -o -name '*.cuh')
-SOURCES := $(CXX_SOURCES) csrc/ops/op_table.inc CMakeLists.txt README.md LICENSE \
+SOURCES := $(CXX_SOURCES) csrc/ops/op_table.inc csrc/cuda/embed.cmake CMakeLists.txt README.md LICENSE \
 	$(shell find python -name '*.py' -o -name '*.pyi' -o -name 'py.typed')
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 from functools import cache
@@ -23,15 +24,16 @@ def _folder() -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    command = [_compiler(), "-std=c++20", "-O1", "-fPIC", "-I", str(folder), "-c", str(_EMULATOR)]
+    command = [*_compiler(), "-I", str(folder), "-c", str(_EMULATOR)]
     subprocess.run([*command, "-o", str(folder / "emulator.o")], check=True)
     return folder
 
 
-def _compiler() -> str:
+def _compiler() -> list[str]:
+    """The compiler; $CXXFLAGS may ask for a sanitizer."""
     found = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
     assert found is not None, "the tests of device code need a C++ compiler"
-    return found
+    return [found, "-std=c++20", "-O1", "-fPIC", *shlex.split(os.environ.get("CXXFLAGS", ""))]
 
 
 @cache
@@ -40,7 +42,7 @@ def _library(source: str) -> ctypes.CDLL:
     path = folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.cpp"
     path.write_text(source)
     library = path.with_suffix(".so")
-    command = [_compiler(), "-std=c++20", "-O1", "-Wall", "-Wno-unused-variable", "-Wno-unused-function", "-fPIC"]
+    command = [*_compiler(), "-Wall", "-Wno-unused-variable", "-Wno-unused-function"]
     command += ["-shared", "-I", str(folder), str(path), str(folder / "emulator.o"), "-o", str(library)]
     subprocess.run(command, check=True)
     return ctypes.CDLL(str(library))
