@@ -102,8 +102,14 @@ def test_resume_refuses_what_is_no_run(settings: Settings, tmp_path: Path) -> No
 
 
 def test_begin_refuses_a_folder_that_is_not_empty(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "in use"
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    with pytest.raises(ValueError, match="not empty; name another folder$"):
+        runs.begin(settings, folder)
+    settings.save(folder / runs.SETTINGS)
     with pytest.raises(ValueError, match="--resume"):
-        runs.begin(settings, tmp_path)
+        runs.begin(settings, folder)
 
 
 def test_begin_writes_nothing_where_the_data_is_bad(settings: Settings, tmp_path: Path) -> None:
