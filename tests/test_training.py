@@ -105,7 +105,7 @@ def test_begin_refuses_a_folder_that_is_not_empty(settings: Settings, tmp_path: 
     folder = tmp_path / "in use"
     folder.mkdir()
     (folder / "notes.txt").touch()
-    with pytest.raises(ValueError, match="not empty; name another folder$"):
+    with pytest.raises(ValueError, match=r"not empty; name another folder$"):
         runs.begin(settings, folder)
     settings.save(folder / runs.SETTINGS)
     with pytest.raises(ValueError, match="--resume"):
