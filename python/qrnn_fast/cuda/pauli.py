@@ -132,7 +132,8 @@ class PauliEngine:
                     f"{self._device.memory_budget / 1e9:.1f} GB are granted; cut the sequence into pieces and hand the "
                     "memory on, or use float32"
                 )
-            grid = min(grid, self._device.memory_budget // of_block)
+            # More blocks than are at work at a time would only take memory.
+            grid = min(grid, 16 * self._device.n_multiprocessors, self._device.memory_budget // of_block)
         return _Launch(lanes, _THREADS, grid, workspace, in_shared)
 
     def _launch(self, name: str, launch: _Launch, angles: Tensor, **arrays: Tensor | None) -> None:
