@@ -215,19 +215,21 @@ def test_initial_memories_are_drawn_from_their_eigenvectors() -> None:
         qf.evolve(circuit, a, negative, shots=10)
 
 
-def test_angles_that_are_not_finite() -> None:
+@pytest.mark.parametrize("sampling", ["trajectories", "marginal"])
+def test_angles_that_are_not_finite(sampling: str) -> None:
+    backend = qf.backends.Native(sampling=sampling)
     circuit = qf.cells.crx_chain(4)
     a = angles(circuit, 2, 6)
-    whole, _ = qf.evolve(circuit, a, shots=50, generator=generator())
+    whole, _ = qf.evolve(circuit, a, shots=50, generator=generator(), backend=backend)
     a[1, 3, 5] = torch.nan
-    probs, memory = qf.evolve(circuit, a, shots=50, generator=generator())
+    probs, memory = qf.evolve(circuit, a, shots=50, generator=generator(), backend=backend)
     assert probs[0].equal(whole[0])
     assert probs[1, :3].equal(whole[1, :3])
     assert probs[1, 3:].isnan().all()
     assert memory[1].isnan().all()
     assert memory[0].isfinite().all()
     with pytest.raises(ValueError, match="not finite"):
-        qf.sample(circuit, a, 50)
+        qf.sample(circuit, a, 50, backend=backend)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (2, 0)])

@@ -32,6 +32,15 @@ void register_cuda(py::module_& m) {
             },
             py::arg("lanes"), py::arg("parts"), py::arg("adjoint"))
         .def("kept_size", [](const PauliPlan& plan) { return pauli_sizes(plan).kept_size(); });
+    m.def("trajectory_source", &trajectory_source, py::arg("plan"), py::arg("real"));
+    m.def(
+        "trajectory_workspace_size", [](const TrajectoryPlan& plan) { return trajectory_sizes(plan).workspace_size(); },
+        py::arg("plan"));
+    m.def(
+        "trajectory_table_size",
+        [](const TrajectoryPlan& plan, std::int64_t n_steps) { return trajectory_sizes(plan).table_size(n_steps); },
+        py::arg("plan"), py::arg("n_steps"));
+    m.def("marginal_source", &marginal_source, py::arg("real"));
     m.def("device_files", [] {
         py::dict files;
         for (const DeviceFile& file : device_files) files[file.name] = file.text;

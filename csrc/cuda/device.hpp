@@ -4,6 +4,8 @@
 // A kernel takes one argument, a plain struct, so that both ways of starting it hand over the same bytes.
 #pragma once
 
+#include <cstdint>
+
 #ifdef __CUDACC__
 
 #define QRNN_DEVICE __device__ __forceinline__
@@ -40,6 +42,9 @@ QRNN_DEVICE unsigned acquire(unsigned* count) {
     return now;
 }
 
+// Counts are integers, so that their sums do not depend on the order.
+QRNN_DEVICE void count_one(std::int32_t* count) { atomicAdd(count, 1); }
+
 QRNN_DEVICE void sine_cosine(float x, float* sine, float* cosine) { sincosf(x, sine, cosine); }
 QRNN_DEVICE void sine_cosine(double x, double* sine, double* cosine) { sincos(x, sine, cosine); }
 QRNN_DEVICE float root(float x) { return sqrtf(x); }
@@ -72,6 +77,8 @@ void block_sync();
 void* shared_memory();
 void release(unsigned* count);
 unsigned acquire(unsigned* count);  // lets other threads run
+
+inline void count_one(std::int32_t* count) { ++*count; }
 
 template <class Real>
 void sine_cosine(Real x, Real* sine, Real* cosine) {

@@ -81,10 +81,8 @@ std::string shape_lists(const PauliProgram& p) {
                              : b.form == BlockForm::twin_turn ? "CASE(twin_turn) "
                                                               : "CASE(crossed_twin_turn) ");
         }
-    const auto define = [](const std::string& name, const std::set<std::string>& cases) {
-        return "#define " + name + "(CASE) " + std::accumulate(cases.begin(), cases.end(), std::string()) + "\n";
-    };
-    return define("QRNN_FOR_TURNS", turns) + define("QRNN_FOR_ROWS", rows) + define("QRNN_FOR_SHAPES", shapes);
+    return define_cases("QRNN_FOR_TURNS", turns) + define_cases("QRNN_FOR_ROWS", rows) +
+           define_cases("QRNN_FOR_SHAPES", shapes);
 }
 
 // Sums and gathers (pauli.hpp). A sum's round is the length of the longest chain that leads to it.
@@ -176,6 +174,10 @@ std::string row(const std::int32_t* numbers, int n) {
     std::vector<std::string> fields;
     for (int i = 0; i < n; ++i) fields.push_back(text(numbers[i]));
     return row(fields);
+}
+
+std::string define_cases(const std::string& name, const std::set<std::string>& cases) {
+    return "#define " + name + "(CASE) " + std::accumulate(cases.begin(), cases.end(), std::string()) + "\n";
 }
 
 std::string constant(const std::string& name, std::int64_t value) {

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cuda/pauli.hpp"
+#include "cuda/trajectory.hpp"
 #include "engines/pauli/plan/plan.hpp"
+#include "engines/trajectory/plan.hpp"
 
 namespace qrnn {
 
@@ -27,6 +30,9 @@ std::string table(const std::string& type, const std::string& name, const T* num
 std::string row(const std::vector<std::string>& fields);
 std::string row(const std::int32_t* numbers, int n);
 
+// A macro that lists what is to be compiled: name(CASE) is "CASE(a) CASE(b) ...".
+std::string define_cases(const std::string& name, const std::set<std::string>& cases);
+
 std::string constant(const std::string& name, std::int64_t value);
 std::string exactly(double value);  // as a hexadecimal literal
 
@@ -35,6 +41,15 @@ cuda::PauliSizes pauli_sizes(const PauliPlan& plan);
 // The plan (made with vectors of one byte, so that its offsets count places) as the tables that pauli.cuh reads.
 // `real`: "float" or "double".
 std::string pauli_source(const PauliPlan& plan, const std::string& real, int lanes);
+
+// Throws std::invalid_argument where a state has too many numbers for the device's indices.
+cuda::TrajectorySizes trajectory_sizes(const TrajectoryPlan& plan);
+
+// The plan as the tables that trajectory.cuh reads.
+std::string trajectory_source(const TrajectoryPlan& plan, const std::string& real);
+
+// What marginal.cuh needs, which is no plan.
+std::string marginal_source(const std::string& real);
 
 // The files that a source includes: name as in the #include, text. Made from csrc at build time.
 struct DeviceFile {

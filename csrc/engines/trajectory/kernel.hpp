@@ -1,7 +1,6 @@
 // The trajectory engine's kernels, one per instruction set and precision.
 //
-// Lanes are shots of one sequence. Random numbers are Philox4x32-10 blocks with the seed as key and the counter
-// (sequence id, shot, step, draw / 4): they do not depend on lanes, threads or the order of the work.
+// Lanes are shots of one sequence.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +8,6 @@
 #include "engines/trajectory/program.hpp"
 
 namespace qrnn {
-
-// The block of the counter's last word from which the initial state is drawn, at step 0.
-constexpr std::uint32_t initial_state_block = 0xffffffffu;
 
 // Some shots of one sequence. Tables as made by TrajectoryKernel::tables.
 template <class Real>

@@ -7,6 +7,11 @@
 
 namespace qrnn {
 
+// Random numbers are Philox4x32-10 blocks with the seed as key and the counter (sequence id, shot, step, draw / 4):
+// they do not depend on lanes, threads, devices or the order of the work. The initial state is drawn at step 0 from
+// this block.
+constexpr std::uint32_t initial_state_block = 0xffffffffu;
+
 // One non-zero entry of a fixed matrix, over the local wires of an element.
 struct KrausEntry {
     std::int32_t row, col;

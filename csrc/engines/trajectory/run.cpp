@@ -259,7 +259,7 @@ void sample_steps(const Real* probabilities, std::int64_t n_sequences, std::int6
             const std::int64_t sequence = task / n_steps, t = task % n_steps;
             const Real* p = probabilities + task * n;
             double sum = 0;
-            for (std::int64_t i = 0; i < n; ++i) cumulative[i] = sum += std::max(0.0, static_cast<double>(p[i]));
+            for (std::int64_t i = 0; i < n; ++i) cumulative[i] = sum += std::max(static_cast<double>(p[i]), 0.0);
             kernel.uniforms(seed, sequence_ids[sequence], static_cast<std::uint32_t>(t), shots, uniform.data());
             std::fill(counts.begin(), counts.end(), 0);
             for (int shot = 0; shot < shots; ++shot) {
