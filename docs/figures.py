@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 import qrnn_fast as qf
 
 FOLDER = Path(__file__).parent / "figures"
+ENDS = {"measure": ("M", "#eef5fb"), "reset": ("|0⟩", "#eef5fb")}  # label and background
 INK, FAINT, READOUT, MEMORY, WARM = "#333", "#bbb", "#1f6fb5", "#2a7d46", "#c2571a"
 
 
@@ -105,12 +106,9 @@ def draw_ops(
             picture.dot(x, ys[0])
             picture.box(x - 15, ys[1] - 11, 30, 22, op.name[1:].upper(), color=color)
         else:
-            label = {"measure": "M", "reset": "|0⟩"}.get(op.name, op.name.upper())
+            label, fill = ENDS.get(op.name, (op.name.upper(), "#fff"))
             for y in ys:
-                picture.box(x - 15, y - 11, 30, 22, label, color=color, fill="#eef5fb" if op.name in _ENDS else "#fff")
-
-
-_ENDS = {"measure", "reset"}
+                picture.box(x - 15, y - 11, 30, 22, label, color=color, fill=fill)
 
 
 def circuit_figure() -> None:
@@ -236,7 +234,7 @@ def gradients_figure() -> None:
         def at(w: tuple[float, ...], cx: float = cx, cy: float = cy, unit: float = unit) -> tuple[float, float]:
             return cx + unit * w[0], cy - unit * w[1]
 
-        c, step = 0.42, -0.55
+        c, step = 0.42, -1.1
         directions: tuple[tuple[float, float], ...] = {"FDSA": ((c, 0), (0, c)), "SPSA": ((c, -c),)}.get(title, ())
         found = gradient
         if title == "SPSA":
@@ -250,7 +248,7 @@ def gradients_figure() -> None:
                 picture.dot(*end, color=READOUT)
         picture.line(
             at(point),
-            at((point[0] + step * found[0] * 2, point[1] + step * found[1] * 2)),
+            at((point[0] + step * found[0], point[1] + step * found[1])),
             color=WARM,
             width=2,
             style="arrow",
