@@ -32,14 +32,18 @@ def sources() -> Iterator[tuple[str, str]]:
     """Names and texts."""
     for name, circuit in CELLS.items():
         for real in ("float", "double"):
-            yield f"{name:16}pauli   {real}", _core.CudaPauliPlan(circuit._core).source(real, 8)
+            yield f"{name:16}pauli      {real}", _core.CudaPauliPlan(circuit._core).source(real, 8)
+            plan = _core.TrajectoryPlan(circuit._core)
+            yield f"{name:16}trajectory {real}", _core.trajectory_source(plan, real)
+    for real in ("float", "double"):
+        yield f"{'':16}marginal   {real}", _core.marginal_source(real)
 
 
 def compiled(job: tuple[str, str, str]) -> str:
     name, source, architecture = job
     start = time.perf_counter()
     code = compile_kernels(source, architecture)
-    return f"{name:32}{architecture:8}{len(code) / 1e3:8.0f} kB{time.perf_counter() - start:8.1f} s"
+    return f"{name:36}{architecture:8}{len(code) / 1e3:8.0f} kB{time.perf_counter() - start:8.1f} s"
 
 
 def main() -> None:

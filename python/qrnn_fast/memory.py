@@ -39,21 +39,20 @@ def check_memory(memory: Tensor) -> None:
 
 
 def eigenstates(memory: Tensor) -> tuple[Tensor, Tensor]:
-    """Pure states that a memory is a mixture of, for `sample` to draw from.
+    """Pure states that a memory is a mixture of, for shots to begin in.
+
+    On a GPU, torch waits for it here, once: it looks whether the decomposition has converged. Where eigenvalues
+    coincide, the states depend on the device, and so does what is drawn from them; their mixture does not.
 
     Args:
-        memory: (B, d, d) complex, density matrices.
+        memory: (B, d, d) complex, density matrices (`check_memory` tells).
 
     Returns:
-        The eigenvectors (B, K, d), and their weights summed up (B, K) float64, in the order of descending weight; K is
-        what the mixture of highest rank needs.
-
-    Raises:
-        ValueError: as of `check_memory`.
+        The eigenvectors (B, d, d), one in each row, and their weights summed up (B, d) float64, in the order of
+        descending weight.
     """
-    check_memory(memory)
     weights, columns = torch.linalg.eigh((memory + memory.mH) / 2)
-    weights = weights.double().clamp(min=0).flip(-1)
-    # Weights beyond rounding: an eigenvector that is drawn once in 2^32 times is left out.
-    rank = max(1, int((weights > 2.0**-32).sum(-1).amax())) if weights.numel() else 1
-    return columns.mT.flip(-2)[:, :rank].contiguous(), weights[:, :rank].cumsum(-1)
+    weights = weights.double().flip(-1)
+    # Weights beyond rounding: an eigenvector that would be drawn once in 2^32 times is never drawn.
+    weights = weights.where(weights > 2.0**-32, 0.0)
+    return columns.mT.flip(-2).contiguous(), weights.cumsum(-1)

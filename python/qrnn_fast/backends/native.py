@@ -13,7 +13,7 @@ from torch import Tensor
 from qrnn_fast import _core
 from qrnn_fast.backends import gpu
 from qrnn_fast.circuit import Circuit
-from qrnn_fast.memory import eigenstates
+from qrnn_fast.memory import check_memory, eigenstates
 from qrnn_fast.readout import Confusion, confuse, confusions
 
 ENGINES = ("auto", "pauli", "factor")
@@ -206,6 +206,7 @@ def _initial(memory: Tensor | None) -> tuple[Any, Any]:
     """Eigenstates as (real, imaginary) pairs and cumulative weights; None and None for |0...0>."""
     if memory is None:
         return None, None
+    check_memory(memory)
     states, weights = eigenstates(memory)
     return _pairs(states), _array(weights)
 

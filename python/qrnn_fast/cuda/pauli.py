@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 
 import torch
@@ -10,33 +9,20 @@ from torch import Tensor
 
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
+from qrnn_fast.cuda.arguments import REALS, Arguments, fields
 from qrnn_fast.cuda.device import Device
 
 _THREADS = 256
 _LANES = (32, 16, 8, 4, 2, 1)
 
 
-class _Arguments(ctypes.Structure):
+class _Arguments(Arguments):
     """PauliArguments of csrc/cuda/pauli.hpp."""
 
-    _fields_ = (
-        ("n_sequences", ctypes.c_int64),
-        ("n_steps", ctypes.c_int64),
-        *(
-            (name, ctypes.c_void_p)
-            for name in (
-                "angles",
-                "memory",
-                "probabilities",
-                "memory_out",
-                "grad_probabilities",
-                "grad_memory_out",
-                "grad_angles",
-                "grad_memory",
-                "workspace",
-                "kept",
-            )
-        ),
+    _fields_ = fields(
+        "n_sequences n_steps",
+        "angles memory probabilities memory_out grad_probabilities grad_memory_out grad_angles grad_memory "
+        "workspace kept",
     )
 
 
@@ -137,10 +123,9 @@ class PauliEngine:
         return _Launch(lanes, _THREADS, grid, workspace, in_shared)
 
     def _launch(self, name: str, launch: _Launch, angles: Tensor, **arrays: Tensor | None) -> None:
-        source = self._plan.source("float" if angles.dtype == torch.float32 else "double", launch.lanes)
+        source = self._plan.source(REALS[angles.dtype], launch.lanes)
         if not launch.in_shared:
             arrays["workspace"] = angles.new_empty(launch.grid * launch.workspace)
-        pointers = {key: None if array is None else array.data_ptr() for key, array in arrays.items()}
         shared = launch.workspace * angles.itemsize if launch.in_shared else 0
-        argument = _Arguments(angles.shape[0], angles.shape[1], angles.data_ptr(), **pointers)
+        argument = _Arguments.of(n_sequences=len(angles), n_steps=angles.shape[1], angles=angles, **arrays)
         self._device.kernel(source, name).launch(launch.grid, launch.threads, shared, argument)
