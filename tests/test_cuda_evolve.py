@@ -84,3 +84,20 @@ def test_backends_of_the_cpu_refuse() -> None:
     angles = torch.empty(2, 3, CIRCUIT.n_angles, device="meta")
     with pytest.raises(ValueError, match="backend 'native' does not compute on meta"):
         Evaluation(CIRCUIT, qf.backends.Native(), None).run(angles, None, 0)
+
+
+@pytest.mark.parametrize("sampling", ["trajectories", "marginal"])
+def test_shots_are_those_of_the_cpu(sampling: str, request: pytest.FixtureRequest) -> None:
+    backend, angles = qf.backends.Native(sampling=sampling), random(2, 3, CIRCUIT.n_angles)
+
+    def draw() -> tuple[Tensor, Tensor, Tensor]:
+        generator, ids = torch.Generator().manual_seed(3), torch.tensor([4, 2])
+        probs, memory = qf.evolve(CIRCUIT, angles, shots=40, generator=generator, backend=backend, sequence_ids=ids)
+        assert memory is not None
+        outcomes = qf.sample(CIRCUIT, angles, shots=40, generator=generator, backend=backend, sequence_ids=ids)
+        return probs, memory, outcomes
+
+    expected = draw()
+    request.getfixturevalue("device")
+    for found, there in zip(draw(), expected, strict=True):
+        torch.testing.assert_close(found, there, rtol=0, atol=1e-12)

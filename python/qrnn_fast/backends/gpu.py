@@ -10,6 +10,8 @@ from torch import Tensor
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.device import Device
 from qrnn_fast.cuda.pauli import PauliEngine
+from qrnn_fast.cuda.trajectory import TrajectoryEngine
+from qrnn_fast.memory import eigenstates
 from qrnn_fast.readout import confuse, confusions
 
 
@@ -35,6 +37,43 @@ def run(device: Device, engine: str, circuit: Circuit, angles: Tensor, memory: T
     return confuse(probs, confusions(circuit)), torch.view_as_complex(final)
 
 
+def run_shots(
+    device: Device,
+    circuit: Circuit,
+    angles: Tensor,
+    memory: Tensor | None,
+    shots: int,
+    seed: int,
+    sequence_ids: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Frequencies and final memory of trajectories; as `Native.run` with shots.
+
+    Shots begin in eigenvectors of an initial memory; as in `run`, nobody looks whether it is a density matrix.
+    """
+    engine, arguments = _trajectories(device, circuit, angles, memory, sequence_ids)
+    frequencies, final = engine.run(*arguments, seed=seed, shots=shots)
+    return frequencies, torch.view_as_complex(final)
+
+
+def sample_shots(
+    device: Device,
+    circuit: Circuit,
+    angles: Tensor,
+    memory: Tensor | None,
+    shots: int,
+    seed: int,
+    sequence_ids: Tensor | None,
+) -> Tensor:
+    """Outcomes of trajectories; as `Native.sample`."""
+    engine, arguments = _trajectories(device, circuit, angles, memory, sequence_ids)
+    return engine.sample(*arguments, seed=seed, shots=shots)
+
+
+def ids_on(device: torch.device, sequence_ids: Tensor | None, n_sequences: int) -> Tensor:
+    """(B,) int64 on the device; the rows' numbers where None."""
+    return torch.arange(n_sequences, device=device) if sequence_ids is None else sequence_ids.to(device)
+
+
 def vjp(
     device: Device,
     engine: str,
@@ -53,6 +92,24 @@ def vjp(
         _pairs(circuit, angles, "grad_memory", grad_memory),
     )
     return grad_angles, torch.view_as_complex(grad_initial)
+
+
+def _trajectories(
+    device: Device, circuit: Circuit, angles: Tensor, memory: Tensor | None, sequence_ids: Tensor | None
+) -> tuple[TrajectoryEngine, tuple[Tensor, Tensor | None, Tensor | None, Tensor]]:
+    _check("angles", angles, (None, None, circuit.n_angles))
+    initial = weights = None
+    if memory is not None:
+        _pairs(circuit, angles, "memory", memory)
+        states, weights = eigenstates(memory)
+        initial = _plain(torch.view_as_real(states.resolve_conj()))
+    ids = ids_on(angles.device, sequence_ids, len(angles))
+    return _trajectory_engine(circuit.to_string(), device), (_plain(angles), initial, weights, ids)
+
+
+@lru_cache(maxsize=128)
+def _trajectory_engine(text: str, device: Device) -> TrajectoryEngine:
+    return TrajectoryEngine(Circuit.from_string(text), device)
 
 
 @lru_cache(maxsize=128)

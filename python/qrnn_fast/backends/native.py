@@ -13,6 +13,7 @@ from torch import Tensor
 from qrnn_fast import _core
 from qrnn_fast.backends import gpu
 from qrnn_fast.circuit import Circuit
+from qrnn_fast.cuda.trajectory import marginal_frequencies, marginal_outcomes
 from qrnn_fast.memory import check_memory, eigenstates
 from qrnn_fast.readout import Confusion, confuse, confusions
 
@@ -92,7 +93,13 @@ class Native:
             TypeError: the dtypes do not fit together.
         """
         if (device := gpu.device_of(angles)) is not None:
-            return gpu.run(device, self.engine, circuit, angles, memory)
+            if shots is not None and self.sampling == "trajectories":
+                return gpu.run_shots(device, circuit, angles, memory, shots, seed, sequence_ids)
+            exact, last = gpu.run(device, self.engine, circuit, angles, memory)
+            if shots is None:
+                return exact, last
+            there = gpu.ids_on(angles.device, sequence_ids, len(angles))
+            return marginal_frequencies(device, exact, there, seed=seed, shots=shots), last
         if shots is not None and self.sampling == "trajectories":
             ids, plan = _ids(sequence_ids, len(angles)), _compile_sampling(circuit.to_string())
             states, weights = _initial(memory)
@@ -140,6 +147,12 @@ class Native:
         """
         if not angles.isfinite().all():
             raise ValueError("outcomes cannot be drawn: an angle is not finite")
+        if (device := gpu.device_of(angles)) is not None:
+            if self.sampling == "trajectories":
+                return gpu.sample_shots(device, circuit, angles, memory, shots, seed, sequence_ids)
+            probs, _ = gpu.run(device, self.engine, circuit, angles, memory)
+            ids = gpu.ids_on(angles.device, sequence_ids, len(angles))
+            return marginal_outcomes(device, probs, ids, seed=seed, shots=shots)
         ids = _ids(sequence_ids, len(angles))
         if self.sampling == "trajectories":
             plan, (states, weights) = _compile_sampling(circuit.to_string()), _initial(memory)
