@@ -48,7 +48,8 @@ def run_shots(
 ) -> tuple[Tensor, Tensor]:
     """Frequencies and final memory of trajectories; as `Native.run` with shots.
 
-    Shots begin in eigenvectors of an initial memory; as in `run`, nobody looks whether it is a density matrix.
+    Shots begin in eigenvectors of an initial memory, for which torch waits for the device once; whether it is a density
+    matrix is for `check_memory` to tell, as in `run`.
     """
     engine, arguments = _trajectories(device, circuit, angles, memory, sequence_ids)
     frequencies, final = engine.run(*arguments, seed=seed, shots=shots)
