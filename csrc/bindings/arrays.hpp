@@ -4,10 +4,18 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "engines/budget.hpp"
+
 namespace qrnn {
+
+// More threads than the system gives out would end the process, without an exception.
+constexpr int max_threads = 1024;
+// Sizes are multiplied as 64-bit numbers.
+constexpr pybind11::ssize_t max_sequences_and_steps = 2147483647;
 
 inline std::string shape_text(const std::vector<pybind11::ssize_t>& shape) {
     std::string text = "(";
@@ -16,6 +24,13 @@ inline std::string shape_text(const std::vector<pybind11::ssize_t>& shape) {
 }
 
 inline std::vector<pybind11::ssize_t> shape_of(const pybind11::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
+
+// Engines read rows of numbers where they lie.
+inline void check_contiguous(const pybind11::array& array, const char* name) {
+    constexpr int wanted = pybind11::array::c_style | pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if ((array.flags() & wanted) != wanted)
+        throw pybind11::value_error(std::string(name) + " must be C-contiguous and aligned");
+}
 
 template <class Real>
 const Real* checked(const pybind11::array& array, const char* name, const std::vector<pybind11::ssize_t>& shape) {
@@ -26,8 +41,7 @@ const Real* checked(const pybind11::array& array, const char* name, const std::v
     if (shape_of(array) != shape)
         throw pybind11::value_error(std::string(name) + " must have the shape " + shape_text(shape) + ", got " +
                                     shape_text(shape_of(array)));
-    if (!(array.flags() & pybind11::array::c_style))
-        throw pybind11::value_error(std::string(name) + " must be C-contiguous");
+    check_contiguous(array, name);
     return static_cast<const Real*>(array.data());
 }
 
@@ -36,6 +50,29 @@ inline bool is_float32(const pybind11::array& angles) {
     if (angles.dtype().is(pybind11::dtype::of<double>())) return false;
     throw pybind11::type_error("angles must be float32 or float64, got " +
                                pybind11::str(angles.dtype()).cast<std::string>());
+}
+
+// A new array, where there is room for it; `what` names it if not.
+template <class Number>
+pybind11::array_t<Number> new_array(const std::vector<pybind11::ssize_t>& shape, const char* what) {
+    double bytes = sizeof(Number);
+    for (pybind11::ssize_t n : shape) bytes *= static_cast<double>(n);
+    check_memory(bytes, what, "ask for fewer sequences, steps or shots, or carry and measure fewer qubits");
+    return pybind11::array_t<Number>(shape);
+}
+
+inline void check_threads(int threads) {
+    if (threads < 1 || threads > max_threads)
+        throw pybind11::value_error("threads must lie in 1.." + std::to_string(max_threads) + ", got " +
+                                    std::to_string(threads));
+}
+
+// The first two dimensions of an array: B sequences of T steps.
+inline void check_batch(const pybind11::array& array, const char* name) {
+    if (std::max(array.shape(0), array.shape(1)) > max_sequences_and_steps)
+        throw pybind11::value_error(std::string(name) + " may have at most " +
+                                    std::to_string(max_sequences_and_steps) + " sequences and steps, got the shape " +
+                                    shape_text(shape_of(array)));
 }
 
 struct Shapes {
@@ -50,7 +87,8 @@ Shapes shapes_of(const AnyPlan& plan, const pybind11::array& angles, int threads
     if (angles.ndim() != 3 || angles.shape(2) != plan.n_angles())
         throw pybind11::value_error("angles must have the shape (B, T, " + std::to_string(plan.n_angles()) + "), got " +
                                     shape_text(shape_of(angles)));
-    if (threads < 1) throw pybind11::value_error("threads must be at least 1, got " + std::to_string(threads));
+    check_batch(angles, "angles");
+    check_threads(threads);
     return {angles.shape(0), angles.shape(1), plan.n_angles(), pybind11::ssize_t{1} << plan.n_outcome(),
             pybind11::ssize_t{1} << plan.n_memory()};
 }

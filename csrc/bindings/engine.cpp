@@ -49,7 +49,8 @@ py::tuple forward(const Plan& plan, const py::array& angles, const std::optional
         batch.memory = checked<Real>(*memory, "memory", shapes.memory());
         check_density(batch.memory, shapes.n_sequences, shapes.dim);
     }
-    py::array_t<Real> probabilities(shapes.probabilities()), memory_out(shapes.memory());
+    auto probabilities = new_array<Real>(shapes.probabilities(), "the list of probabilities");
+    auto memory_out = new_array<Real>(shapes.memory(), "the memory of all sequences");
     Real *p = probabilities.mutable_data(), *m = memory_out.mutable_data();
     {
         py::gil_scoped_release release;
@@ -66,7 +67,8 @@ py::tuple backward(const Plan& plan, const py::array& angles, const std::optiona
                             memory ? checked<Real>(*memory, "memory", shapes.memory()) : nullptr};
     const Real* gp = checked<Real>(grad_probs, "grad_probs", shapes.probabilities());
     const Real* gm = grad_memory ? checked<Real>(*grad_memory, "grad_memory", shapes.memory()) : nullptr;
-    py::array_t<Real> grad_angles(shapes.angles()), grad_memory_in(shapes.memory());
+    auto grad_angles = new_array<Real>(shapes.angles(), "the gradient by the angles");
+    auto grad_memory_in = new_array<Real>(shapes.memory(), "the gradient by the memory");
     Real *ga = grad_angles.mutable_data(), *gi = grad_memory_in.mutable_data();
     {
         py::gil_scoped_release release;
@@ -114,6 +116,7 @@ void register_engine(py::module_& m) {
         },
         py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("grad_probs"),
         py::arg("grad_memory").none(true), py::arg("threads"));
+    m.attr("max_threads") = max_threads;
     m.def("instruction_set", [] { return isa_name(chosen_isa()); });
     m.def("available_instruction_sets", [] {
         std::vector<std::string> names;

@@ -6,7 +6,6 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/module.hpp"
-#include "engines/budget.hpp"
 #include "engines/trajectory/kernel.hpp"
 #include "engines/trajectory/run.hpp"
 
@@ -21,10 +20,7 @@ using Ids = py::array_t<std::uint32_t, py::array::c_style>;
 template <class Number>
 py::object array_of(bool wanted, const char* what, const std::vector<py::ssize_t>& shape, Number*& data) {
     if (!wanted) return py::none();
-    double bytes = sizeof(Number);
-    for (py::ssize_t n : shape) bytes *= static_cast<double>(n);
-    check_memory(bytes, what, "ask for fewer sequences, steps or shots, or carry fewer qubits over the step");
-    py::array_t<Number> array(shape);
+    py::array_t<Number> array = new_array<Number>(shape, what);
     data = array.mutable_data();
     return array;
 }
@@ -33,6 +29,11 @@ void check_ids(const Ids& ids, py::ssize_t n_sequences) {
     if (shape_of(ids) != std::vector<py::ssize_t>{n_sequences})
         throw py::value_error("sequence_ids must have the shape " + shape_text({n_sequences}) + ", got " +
                               shape_text(shape_of(ids)));
+    check_contiguous(ids, "sequence_ids");
+}
+
+void check_shots(int shots) {
+    if (shots < 1) throw py::value_error("shots must be at least 1, got " + std::to_string(shots));
 }
 
 template <class Real>
@@ -42,12 +43,18 @@ py::object sample(const TrajectoryPlan& plan, const py::array& angles, const std
     const Shapes shapes = shapes_of(plan, angles, threads);
     const py::ssize_t n = shapes.n_sequences, n_steps = shapes.n_steps;
     check_ids(ids, n);
+    check_shots(shots);
+    if (initial.has_value() != initial_weights.has_value())
+        throw py::value_error("initial and initial_weights are given together or not at all");
     SampledBatch<Real> batch{};
     batch.n_sequences = n;
     batch.n_steps = n_steps;
     batch.angles = checked<Real>(angles, "angles", shapes.angles());
     if (initial) {
         const py::ssize_t k = initial->ndim() == 4 ? initial->shape(1) : 0;
+        if (k < 1 || k > shapes.dim)
+            throw py::value_error("initial must have the shape (B, k, 2^m, 2) with 1 <= k <= 2^m, got " +
+                                  shape_text(shape_of(*initial)));
         batch.initial = checked<Real>(*initial, "initial", {n, k, shapes.dim, 2});
         batch.initial_weights = checked<double>(*initial_weights, "initial_weights", {n, k});
         batch.n_initial = static_cast<int>(k);
@@ -71,8 +78,13 @@ template <class Real>
 py::object steps(const py::array& probabilities, const Ids& ids, std::uint64_t seed, int shots, int threads,
                  bool averages) {
     const std::vector<py::ssize_t> shape = shape_of(probabilities);
-    if (shape.size() != 3) throw py::value_error("probabilities must have three dimensions, got " + shape_text(shape));
+    if (shape.size() != 3 || shape[2] < 1 || shape[2] > std::int64_t{1} << 30)
+        throw py::value_error("probabilities must have the shape (B, T, n) with 1 <= n <= 2^30, got " +
+                              shape_text(shape));
+    check_batch(probabilities, "probabilities");
     check_ids(ids, shape[0]);
+    check_shots(shots);
+    check_threads(threads);
     const Real* p = checked<Real>(probabilities, "probabilities", shape);
     std::int32_t* outcomes = nullptr;
     Real* frequencies = nullptr;

@@ -11,6 +11,9 @@ namespace {
 // Pauli strings and outcome indices are held in 32-bit numbers with two bits a qubit.
 constexpr int max_qubits = 30;
 
+// Room for sums of angle numbers and others in 32 bits.
+constexpr int max_angles = 1 << 24;
+
 [[noreturn]] void refuse(const std::string& message) { throw std::invalid_argument(message); }
 
 std::string count(int n, const char* noun) { return std::to_string(n) + " " + noun + (n == 1 ? "" : "s"); }
@@ -20,7 +23,13 @@ std::string count(int n, const char* noun) { return std::to_string(n) + " " + no
 Circuit::Circuit(int n_qubits, int n_angles) : n_qubits_(n_qubits), n_angles_(n_angles) {
     if (n_qubits < 1 || n_qubits > max_qubits)
         refuse("n_qubits must lie in 1.." + std::to_string(max_qubits) + ", not " + std::to_string(n_qubits));
-    if (n_angles < 0) refuse("n_angles must not be negative, got " + std::to_string(n_angles));
+    if (n_angles < 0 || n_angles > max_angles)
+        refuse("n_angles must lie in 0.." + std::to_string(max_angles) + ", not " + std::to_string(n_angles));
+}
+
+int Circuit::new_angle() {
+    if (n_angles_ == max_angles) refuse("a circuit has at most " + std::to_string(max_angles) + " angles");
+    return n_angles_++;
 }
 
 void Circuit::append(std::string_view name, const std::vector<int>& qubits, const std::vector<Angle>& angles) {

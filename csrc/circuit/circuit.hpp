@@ -43,7 +43,7 @@ class Circuit {
     // n_angles: the number of angle slots that exist from the start.
     Circuit(int n_qubits, int n_angles);
 
-    int new_angle() { return n_angles_++; }
+    int new_angle();
 
     // Checks everything and appends, or throws std::invalid_argument and leaves the circuit as it was. A measure takes
     // the next free outcome bits, in the order of `qubits`.

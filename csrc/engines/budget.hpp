@@ -3,7 +3,7 @@
 
 namespace qrnn {
 
-// Half of the machine's memory, in bytes.
+// Half of what this process may use, in bytes: the least of the machine's memory, its container's and `ulimit -v`.
 double memory_limit();
 
 // Throws std::invalid_argument where `bytes` is above the limit: "<what> needs ... GB ...; <way_out>".

@@ -252,10 +252,20 @@ void sample_steps(const Real* probabilities, std::int64_t n_sequences, std::int6
                   const std::uint32_t* sequence_ids, std::uint64_t seed, int shots, int threads, std::int32_t* outcomes,
                   Real* frequencies) {
     const TrajectoryKernel<Real>& kernel = trajectory_kernel<Real>();
-    for_each_slot(threads, [&](int slot) {
-        std::vector<double> cumulative(static_cast<size_t>(n)), uniform(static_cast<size_t>(shots));
-        std::vector<std::int64_t> counts(static_cast<size_t>(n));
-        for (std::int64_t task = slot; task < n_sequences * n_steps; task += threads) {
+    struct Workspace {
+        std::vector<double> cumulative, uniform;
+        std::vector<std::int64_t> counts;
+    };
+    const int slots = static_cast<int>(std::clamp<std::int64_t>(n_sequences * n_steps, 1, threads));
+    check_memory(8.0 * slots * (2.0 * static_cast<double>(n) + shots), "drawing the shots of a step",
+                 "use fewer shots or threads");
+    const auto size = static_cast<size_t>(n);
+    std::vector<Workspace> workspaces(static_cast<size_t>(slots));
+    for (Workspace& w : workspaces)
+        w = {std::vector<double>(size), std::vector<double>(static_cast<size_t>(shots)), std::vector<std::int64_t>(size)};
+    for_each_slot(slots, [&](int slot) {
+        auto& [cumulative, uniform, counts] = workspaces[slot];
+        for (std::int64_t task = slot; task < n_sequences * n_steps; task += slots) {
             const std::int64_t sequence = task / n_steps, t = task % n_steps;
             const Real* p = probabilities + task * n;
             double sum = 0;

@@ -42,7 +42,7 @@ class Native:
             correlation between steps (the final memory is then the exact one).
 
     Raises:
-        ValueError: `threads` is below 1, or the engine or the sampling is unknown.
+        ValueError: `threads` is below 1 or above 1024, or the engine or the sampling is unknown.
         TypeError: `threads` is neither None nor an integer.
     """
 
@@ -55,8 +55,10 @@ class Native:
     def __post_init__(self) -> None:
         if self.threads is not None and (isinstance(self.threads, bool) or not isinstance(self.threads, int)):
             raise TypeError(f"threads must be None or an integer, got {self.threads!r}")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, got {self.threads}; None follows torch.get_num_threads()")
+        if self.threads is not None and not 1 <= self.threads <= _core.max_threads:
+            raise ValueError(
+                f"threads must lie in 1..{_core.max_threads}, got {self.threads}; None follows torch.get_num_threads()"
+            )
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; accepted: {', '.join(map(repr, ENGINES))}")
         if self.sampling not in SAMPLINGS:

@@ -1,0 +1,124 @@
+"""Worker processes and threads, the OpenMP libraries in a process, and what happens where memory ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import qrnn_fast as qf
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+CIRCUIT = qf.cells.crx_chain(4)
+
+
+class Simulated(Dataset[Tensor]):
+    """Outcome probabilities and their gradient, made where the item is asked for."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, number: int) -> Tensor:
+        angles = torch.rand(9, 5, CIRCUIT.n_angles, generator=torch.Generator().manual_seed(number), requires_grad=True)
+        probs, _ = qf.evolve(CIRCUIT, angles, backend=qf.backends.Native(threads=2))
+        probs[..., 0].sum().backward()
+        return torch.cat([probs.detach().flatten(), angles.grad.flatten()])
+
+
+def items(start: str | None) -> Tensor:
+    workers = 0 if start is None else 2
+    loader = DataLoader(Simulated(), batch_size=4, num_workers=workers, multiprocessing_context=start, timeout=0 if start is None else 60)
+    return torch.cat(list(loader))
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_of_a_data_loader(start: str) -> None:
+    """Threads run here already; a forked worker has one, a spawned one has two, and the bits are the same."""
+    torch.testing.assert_close(items(start), items(None), rtol=0, atol=0)
+
+
+def test_threads_of_python_share_a_plan() -> None:
+    expected = [Simulated()[number] for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for number, got in enumerate(pool.map(Simulated().__getitem__, list(range(8)) * 8)):
+            torch.testing.assert_close(got, expected[number % 8], rtol=0, atol=0)
+
+
+OPENMP = """
+import sys, torch
+import qrnn_fast as qf
+torch.set_num_threads(2)
+circuit = qf.cells.crx_chain(4)
+angles = torch.rand(64, 5, circuit.n_angles, dtype=torch.float64)
+expected, _ = qf.evolve(circuit, angles, backend=qf.backends.Native(threads=2))
+
+def libraries():
+    with open("/proc/self/maps") as maps:
+        files = {line.split()[-1] for line in maps if "/" in line}
+    names = ("libgomp", "libomp", "libiomp")
+    return sorted(file for file in files if file.rsplit("/", 1)[-1].startswith(names))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "assert 'qiskit_aer' not in sys.modules; assert len(libraries()) == 1, libraries()",
+        """
+got, _ = qf.evolve(circuit, angles[:2], backend=qf.backends.Aer())
+torch.testing.assert_close(got, expected[:2], rtol=0, atol=1e-9)
+assert len(libraries()) == 2, libraries()
+again, _ = qf.evolve(circuit, angles, backend=qf.backends.Native(threads=2))
+assert torch.equal(again, expected)
+""",
+    ],
+    ids=["PyTorch's alone", "Aer's beside it"],
+)
+def test_openmp_libraries(rest: str) -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", OPENMP + rest], check=True, timeout=120)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space")
+def test_the_end_of_memory_is_an_exception() -> None:
+    """What is above half of the limit is refused with the figures; what the system then has not got is MemoryError."""
+    script = """
+import mmap, os, resource, torch
+import qrnn_fast as qf
+
+circuit = qf.cells.crx_chain(8)
+angles = torch.zeros(1, 40_000, circuit.n_angles)
+expected, _ = qf.evolve(circuit, angles[:, :10])
+no_angles = qf.Circuit(8)
+for q in range(8):
+    no_angles.h(q)
+no_angles.measure(range(8)).reset(range(8))  # 1 KB of probabilities a step
+
+used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+limit = used + 2**30
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    qf.evolve(no_angles, torch.zeros(1, limit // 1024, 0))
+    raise SystemExit("not refused")
+except ValueError as error:
+    assert f"probabilities needs {limit / 1e9:.3g} GB of memory, the limit is {limit / 2e9:.3g} GB" in str(error), error
+
+taken = mmap.mmap(-1, 2**30 - 2**25)
+for call in (
+    lambda: qf.evolve(no_angles, torch.zeros(1, 2**18, 0)),
+    lambda: qf.evolve(circuit, angles.requires_grad_())[0].sum().backward(),
+):
+    try:
+        call()
+        raise SystemExit("32 MB were enough")
+    except MemoryError as error:
+        assert "memory" in str(error) or "allocate" in str(error), error
+taken.close()
+probs, _ = qf.evolve(circuit, angles[:, :10])
+assert torch.equal(probs, expected)
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=120)
