@@ -2,8 +2,8 @@
 
     python tests/fuzz.py 100000 [first]     # that many tries from a number on; on a crash, tells which try it was
 
-A try is decided by its number. Most of what it hands over is right, so that it comes far; the rest is wrong in a type, a
-shape, a range or a value.
+A try is decided by its number. Most of what it hands over is right, so that it comes far; the rest is wrong in a type,
+a shape, a range or a value.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ class Fuzz:
     def run(self) -> str:
         """Build a circuit, plan it, call an engine; "refused" or the name of what answered."""
         try:
-            circuit = self.circuit()
-            call = self.pick([self.exact, self.exact, self.shots, self.marginal])
-            return call(circuit)
+            with np.errstate(all="ignore"):  # numbers that a type has no room for are among those drawn
+                circuit = self.circuit()
+                call = self.pick([self.exact, self.exact, self.shots, self.marginal])
+                return call(circuit)
         except (ValueError, TypeError):
             return "refused"
 
@@ -73,7 +74,7 @@ class Fuzz:
             try:
                 add(circuit, n)
             except (ValueError, TypeError):
-                pass  # the circuit must be as it was
+                continue  # the circuit must be as it was
         if not self.is_bad():
             unread = [q for q in range(min(n, circuit.n_qubits)) if q not in circuit.readout]
             if unread:
@@ -103,8 +104,8 @@ class Fuzz:
         kraus = np.linalg.qr(columns)[0].reshape(n_operators, dim, dim).tolist()
         if self.is_bad():
             kraus = self.pick([[], [[]], [[[]]], kraus[1:], [[*kraus[0], [1.0]]], kraus * 17, [*kraus, [[1.0]]]])
-        if self.is_bad():
-            kraus[0][0][0] = self.number()
+        elif self.is_bad():
+            kraus[0][0][0] = self.pick(NUMBERS)
         circuit.append_channel(self.qubits(n, k), kraus)
 
     def add_readout_error(self, circuit: _core.Circuit, n: int) -> None:
@@ -125,13 +126,15 @@ class Fuzz:
             shape = tuple(min(n, 9) for n in shape)
         array = np.asarray(values(shape), dtype=dtype)
         if self.is_bad() and array.size:
-            array.flat[self.below(array.size)] = self.pick(NUMBERS) if array.dtype.kind == "f" else 2**31
+            array.flat[self.below(array.size)] = array.dtype.type(
+                self.pick(NUMBERS) if array.dtype.kind == "f" else 2**31
+            )
         if not self.is_bad():
             return array
         shifted = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
         shifted[...] = array
         wrong = [None, 1.0, "angles", array.tolist(), array.astype(object), array.astype(complex), array.astype("i4")]
-        unusual = [array.astype(array.dtype.newbyteorder()), np.asfortranarray(array), array[..., ::-1], shifted]
+        unusual = [array.astype(array.dtype.newbyteorder()), np.asfortranarray(array), np.flip(array), shifted]
         return self.pick(wrong + unusual)
 
     def normal(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -183,7 +186,8 @@ class Fuzz:
         return self.array((b,), np.uint32, lambda shape: self.rng.integers(0, 2**32, shape))
 
     def seed_and_shots(self) -> tuple[int, int]:
-        return self.integer(self.below(2**40)), self.integer(self.pick([1, 2, 15, 64, 300]))
+        shots = self.pick([-(2**31), -1, 0, 2**31, 2**64] if self.is_bad() else [1, 2, 15, 64, 300])
+        return self.integer(self.below(2**40)), shots
 
     def shots(self, circuit: _core.Circuit) -> str:
         plan = _core.TrajectoryPlan(circuit)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from qrnn_fast import Circuit, _core, backends, cells, evolve
 
-TRIES = 3000  # `make fuzz` makes 100,000
+TRIES = 2000  # `make fuzz` makes 100,000
 
 
 def test_random_calls_are_answered_or_refused() -> None:
@@ -41,8 +41,8 @@ def sample(initial: Any = None, weights: Any = None, ids: Any = IDS, shots: int 
     return _core.sample(SHOTS, ANGLES, initial, weights, ids, 0, shots, threads, averages=True)
 
 
-def steps(probabilities: Any = np.ones((1, 2, 2)) / 2, ids: Any = IDS, shots: int = 1, threads: int = 1) -> Any:
-    return _core.sample_steps(probabilities, ids, 0, shots, threads, averages=True)
+def steps(n_outcomes: int = 2, shots: int = 1, threads: int = 1) -> Any:
+    return _core.sample_steps(np.ones((1, 2, n_outcomes)), IDS, 0, shots, threads, averages=True)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def steps(probabilities: Any = np.ones((1, 2, 2)) / 2, ids: Any = IDS, shots: in
         ("1 <= k <= 2", lambda: sample(np.zeros((1, 0, 2, 2)), np.zeros((1, 0)))),
         ("shots must be at least 1, got 0", lambda: sample(shots=0)),
         ("shots must be at least 1, got -1", lambda: steps(shots=-1)),
-        ("1 <= n <= 2", lambda: steps(np.zeros((1, 2, 0)))),
+        ("1 <= n <= 2", lambda: steps(n_outcomes=0)),
         ("at most 2147483647 sequences and steps", lambda: _core.forward(NO_ANGLES, np.zeros((0, 2**40, 0)), None, 1)),
         (
             r"the list of probabilities needs .* GB of memory, the limit is",

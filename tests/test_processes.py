@@ -29,9 +29,8 @@ class Simulated(Dataset[Tensor]):
 
 
 def items(start: str | None) -> Tensor:
-    workers = 0 if start is None else 2
-    loader = DataLoader(Simulated(), batch_size=4, num_workers=workers, multiprocessing_context=start, timeout=0 if start is None else 60)
-    return torch.cat(list(loader))
+    workers = {} if start is None else {"num_workers": 2, "multiprocessing_context": start, "timeout": 60}
+    return torch.cat(list(DataLoader(Simulated(), batch_size=4, **workers)))
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])

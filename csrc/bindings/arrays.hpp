@@ -27,7 +27,7 @@ inline std::vector<pybind11::ssize_t> shape_of(const pybind11::array& a) { retur
 
 // Engines read rows of numbers where they lie.
 inline void check_contiguous(const pybind11::array& array, const char* name) {
-    constexpr int wanted = pybind11::array::c_style | pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    constexpr int wanted = int{pybind11::array::c_style} | int{pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_};
     if ((array.flags() & wanted) != wanted)
         throw pybind11::value_error(std::string(name) + " must be C-contiguous and aligned");
 }

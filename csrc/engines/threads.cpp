@@ -32,6 +32,18 @@ class FlushDenormals {
 #endif
 };
 
+// ThreadSanitizer does not see the barriers of an OpenMP library that is built without it. This file is left out of its
+// watch and tells it that what was written before a parallel region is read in it, and what was written there, behind it.
+#ifdef QRNN_THREAD_SANITIZER
+extern "C" void __tsan_acquire(void* address);
+extern "C" void __tsan_release(void* address);
+void released(char& tag) { __tsan_release(&tag); }
+void acquired(char& tag) { __tsan_acquire(&tag); }
+#else
+void released(char&) {}
+void acquired(char&) {}
+#endif
+
 // An OpenMP team does not survive a fork; a child process runs on one thread.
 std::atomic<bool> forked{false};
 const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
@@ -44,11 +56,16 @@ void for_each_slot(int threads, const std::function<void(int)>& f) {
         for (int slot = 0; slot < threads; ++slot) f(slot);
         return;
     }
+    char begin = 0, end = 0;
+    released(begin);
 #pragma omp parallel for schedule(static, 1) num_threads(threads)
     for (int slot = 0; slot < threads; ++slot) {
+        acquired(begin);
         FlushDenormals flush;
         f(slot);
+        released(end);
     }
+    acquired(end);
 }
 
 }  // namespace qrnn
