@@ -133,7 +133,15 @@ class Fuzz:
             return array
         shifted = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
         shifted[...] = array
-        wrong = [None, 1.0, "angles", array.tolist(), array.astype(object), array.astype(complex), array.astype("i4")]
+        wrong = [
+            None,
+            1.0,
+            "angles",
+            array.size and array.tolist(),
+            array.astype(object),
+            array.astype(complex),
+            array.astype("i4"),
+        ]
         unusual = [array.astype(array.dtype.newbyteorder()), np.asfortranarray(array), np.flip(array), shifted]
         return self.pick(wrong + unusual)
 

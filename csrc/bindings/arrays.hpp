@@ -70,9 +70,8 @@ inline void check_threads(int threads) {
 // The first two dimensions of an array: B sequences of T steps.
 inline void check_batch(const pybind11::array& array, const char* name) {
     if (std::max(array.shape(0), array.shape(1)) > max_sequences_and_steps)
-        throw pybind11::value_error(std::string(name) + " may have at most " +
-                                    std::to_string(max_sequences_and_steps) + " sequences and steps, got the shape " +
-                                    shape_text(shape_of(array)));
+        throw pybind11::value_error(std::string(name) + " may have at most " + std::to_string(max_sequences_and_steps) +
+                                    " sequences and steps, got the shape " + shape_text(shape_of(array)));
 }
 
 struct Shapes {

@@ -48,9 +48,8 @@ double process_limit() {
 }  // namespace
 
 double memory_limit() {
-    static const double machine_limit =
-        std::min(static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)),
-                 container_limit());
+    static const double machine_limit = std::min(
+        static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)), container_limit());
     return 0.5 * std::min(machine_limit, process_limit());
 }
 

@@ -33,7 +33,8 @@ class FlushDenormals {
 };
 
 // ThreadSanitizer does not see the barriers of an OpenMP library that is built without it. This file is left out of its
-// watch and tells it that what was written before a parallel region is read in it, and what was written there, behind it.
+// watch and tells it that what was written before a parallel region is read in it, and what was written there, behind
+// it.
 #ifdef QRNN_THREAD_SANITIZER
 extern "C" void __tsan_acquire(void* address);
 extern "C" void __tsan_release(void* address);

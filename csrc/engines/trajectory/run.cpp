@@ -262,7 +262,8 @@ void sample_steps(const Real* probabilities, std::int64_t n_sequences, std::int6
     const auto size = static_cast<size_t>(n);
     std::vector<Workspace> workspaces(static_cast<size_t>(slots));
     for (Workspace& w : workspaces)
-        w = {std::vector<double>(size), std::vector<double>(static_cast<size_t>(shots)), std::vector<std::int64_t>(size)};
+        w = {std::vector<double>(size), std::vector<double>(static_cast<size_t>(shots)),
+             std::vector<std::int64_t>(size)};
     for_each_slot(slots, [&](int slot) {
         auto& [cumulative, uniform, counts] = workspaces[slot];
         for (std::int64_t task = slot; task < n_sequences * n_steps; task += slots) {
