@@ -9,6 +9,7 @@ import torch
 from emulated import EmulatedDevice
 from problems import angles, density, factor
 from qrnn_fast import _core
+from qrnn_fast.cuda import trajectory
 from qrnn_fast.cuda.trajectory import TrajectoryEngine, marginal_frequencies, marginal_outcomes
 from qrnn_fast.memory import eigenstates
 from torch import Tensor
@@ -29,7 +30,8 @@ def reused() -> qf.Circuit:
     c.crx(c.angle(), 1, 3)
     c.swap(1, 2)
     c.rzz(c.angle(), 0, 2)
-    c.crx(c.angle(), 2, 0)
+    for control, target in ((2, 0), (1, 2), (2, 0), (0, 1)):
+        c.crx(c.angle(), control, target)
     c.measure([1, 0])
     c.reset(3)
     return c
@@ -117,6 +119,28 @@ def test_the_same_bits_wherever_it_runs(device: EmulatedDevice) -> None:
         assert torch.equal(found, expected)
 
 
+def test_more_work_than_threads() -> None:
+    """Every kernel goes over its tasks in more than one round."""
+    circuit, n = CIRCUITS["crx_chain"], 9
+    a, ids = angles(circuit, n, 80), torch.arange(n)
+    device = EmulatedDevice(shared_bytes=8192, memory_budget=2**20, order=2)
+    frequencies, final = TrajectoryEngine(circuit, device).run(a, None, None, ids, seed=SEED, shots=20)
+    plan = _core.TrajectoryPlan(circuit._core)
+    expected = _core.sample(plan, a.numpy(), None, None, ids.numpy().astype(np.uint32), SEED, 20, 1, averages=True)
+    assert torch.equal(frequencies, torch.from_numpy(expected[0]))
+    torch.testing.assert_close(final, torch.from_numpy(expected[1]), rtol=0, atol=1e-12)
+
+
+def test_many_shots_are_summed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trajectory, "_SHOTS_PER_SUM", 32)
+    circuit = CIRCUITS["crx_chain"]
+    a, memory = angles(circuit, 3, 2), density(factor(circuit, 3))
+    _, frequencies, final = emulated(circuit, a, memory)
+    expected, expected_final = on_cpu(circuit, a, memory, averages=True)
+    assert torch.equal(frequencies, expected)
+    torch.testing.assert_close(final, expected_final, rtol=0, atol=1e-12)
+
+
 def test_no_steps() -> None:
     circuit = CIRCUITS["crx_chain"]
     a, memory = angles(circuit, 3, 0), density(factor(circuit, 3))
@@ -157,7 +181,7 @@ def test_too_little_memory_is_told() -> None:
 @pytest.mark.parametrize("shared_bytes", [2**16, 0])
 def test_marginal_sampling(dtype: torch.dtype, shared_bytes: int) -> None:
     generator = torch.Generator().manual_seed(4)
-    probs = torch.rand(3, 5, 8, dtype=torch.float64, generator=generator) - 0.1  # negative by rounding: never drawn
+    probs = torch.rand(3, 7, 8, dtype=torch.float64, generator=generator) - 0.1  # negative by rounding: never drawn
     probs = (probs / probs.clamp(min=0).sum(2, keepdim=True)).to(dtype)
     probs[2, 3, 1] = torch.nan
     device, ids = EmulatedDevice(order=2, shared_bytes=shared_bytes), IDS.numpy().astype(np.uint32)
