@@ -5,6 +5,13 @@
 
 #define QRNN_INLINE inline __attribute__((always_inline))
 
+// Before a loop none of whose iterations reads or writes what another one writes.
+#ifdef __clang__
+#define QRNN_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define QRNN_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
@@ -158,6 +165,21 @@ struct MakeIndices<0, index...> {
     using type = Indices<index...>;
 };
 
+// Calls f(Index<0>()), f(Index<1>()), ...: a loop that is gone before the compiler looks at arrays, whose elements can
+// then stay in registers.
+template <int i>
+struct Index {
+    constexpr operator int() const { return i; }
+};
+template <class F, int... i>
+QRNN_INLINE void for_indices(Indices<i...>, F f) {
+    (f(Index<i>()), ...);
+}
+template <int n, class F>
+QRNN_INLINE void for_each_index(F f) {
+    for_indices(typename MakeIndices<n>::type{}, f);
+}
+
 template <int half, class V, int... l>
 QRNN_INLINE void exchange(V& a, V& b, Indices<l...>) {
     constexpr int n = sizeof...(l);
@@ -166,13 +188,33 @@ QRNN_INLINE void exchange(V& a, V& b, Indices<l...>) {
     a = low;
 }
 
+// Transposes the 4 x 4 numbers of four bytes in every four lanes of four rows, by what one instruction can do.
+template <class V, int... l>
+QRNN_INLINE void transpose_fours(V& a, V& b, V& c, V& d, Indices<l...>) {
+    constexpr int n = sizeof...(l);
+    const V ab = __builtin_shufflevector(a, b, (l / 4 * 4 + l % 4 / 2 + (l % 2 ? n : 0))...);
+    const V ab2 = __builtin_shufflevector(a, b, (l / 4 * 4 + 2 + l % 4 / 2 + (l % 2 ? n : 0))...);
+    const V cd = __builtin_shufflevector(c, d, (l / 4 * 4 + l % 4 / 2 + (l % 2 ? n : 0))...);
+    const V cd2 = __builtin_shufflevector(c, d, (l / 4 * 4 + 2 + l % 4 / 2 + (l % 2 ? n : 0))...);
+    a = __builtin_shufflevector(ab, cd, (l % 4 < 2 ? l : n + l - 2)...);
+    b = __builtin_shufflevector(ab, cd, (l % 4 < 2 ? l + 2 : n + l)...);
+    c = __builtin_shufflevector(ab2, cd2, (l % 4 < 2 ? l : n + l - 2)...);
+    d = __builtin_shufflevector(ab2, cd2, (l % 4 < 2 ? l + 2 : n + l)...);
+}
+
 // Transposes the n x n numbers in every n lanes of n rows, 2 * half being n.
 template <int half, int n, class V>
 QRNN_INLINE void transpose_stage(V* rows) {
-    if constexpr (half > 0) {
-        constexpr int lanes = sizeof(V) / sizeof(rows[0][0]);
-        for (int i = 0; i < n; ++i)
-            if (!(i & half)) exchange<half>(rows[i], rows[i + half], typename MakeIndices<lanes>::type{});
+    constexpr int lanes = sizeof(V) / sizeof(rows[0][0]);
+    using AllLanes = typename MakeIndices<lanes>::type;
+    if constexpr (half == 2 && sizeof(rows[0][0]) == 4) {
+        for_each_index<n / 4>([&](auto i) __attribute__((always_inline)) {
+            transpose_fours(rows[4 * i], rows[4 * i + 1], rows[4 * i + 2], rows[4 * i + 3], AllLanes{});
+        });
+    } else if constexpr (half > 0) {
+        for_each_index<n>([&](auto i) __attribute__((always_inline)) {
+            if constexpr (!(i & half)) exchange<half>(rows[i], rows[i + half], AllLanes{});
+        });
         transpose_stage<half / 2, n>(rows);
     }
 }
@@ -191,9 +233,11 @@ QRNN_INLINE void load_rows(const Real* base, int64_t stride, int n_rows, int len
     for (int start = 0; start < length; start += n) {
         const int at = start + n <= length ? start : length - n;
         VectorOf<Real> rows[n];
-        for (int l = 0; l < n; ++l) rows[l] = load_unaligned(base + (l < n_rows ? l : n_rows - 1) * stride + at);
+        for_each_index<n>([&](auto l) __attribute__((always_inline)) {
+            rows[l] = load_unaligned(base + (l < n_rows ? l : n_rows - 1) * stride + at);
+        });
         transpose_stage<n / 2, n>(rows);
-        for (int i = 0; i < n; ++i) out[(at + i) * out_step] = rows[i];
+        for_each_index<n>([&](auto i) __attribute__((always_inline)) { out[(at + i) * out_step] = rows[i]; });
     }
 }
 
@@ -209,9 +253,11 @@ QRNN_INLINE void store_rows(Real* base, int64_t stride, int n_rows, int length, 
     for (int start = 0; start < length; start += n) {
         const int at = start + n <= length ? start : length - n;
         VectorOf<Real> rows[n];
-        for (int i = 0; i < n; ++i) rows[i] = in[(at + i) * in_step];
+        for_each_index<n>([&](auto i) __attribute__((always_inline)) { rows[i] = in[(at + i) * in_step]; });
         transpose_stage<n / 2, n>(rows);
-        for (int l = 0; l < n_rows; ++l) store_unaligned(base + l * stride + at, rows[l]);
+        for_each_index<n>([&](auto l) __attribute__((always_inline)) {
+            if (l < n_rows) store_unaligned(base + l * stride + at, rows[l]);
+        });
     }
 }
 

@@ -1,9 +1,9 @@
 // How blocks reach the state and their coefficients.
 //
-// An Access says what an element is, where coefficients come from and how the elements of `step` columns are reached:
-// OneColumn for a batch kernel, where an element is a lane vector; for a single sequence OneNumber, where it is one
-// number, and Columns (four or eight that are neighbours), TwiceFour (neighbours among themselves) and FourApart, where
-// it is the numbers of so many columns.
+// An Access says what an element is, where coefficients come from and how the elements of `step` columns are reached,
+// which are `run` elements. For a batch kernel, where an element is a lane vector, Run: of neighbours, or of one column
+// at a time. For a single sequence OneNumber, where an element is one number, and Columns (four or eight that are
+// neighbours), TwiceFour (neighbours among themselves) and FourApart, where it is the numbers of so many columns.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
@@ -15,17 +15,18 @@ QRNN_INLINE Part* moved(Part* p, int64_t offset) {
     return reinterpret_cast<Part*>(reinterpret_cast<int64_t>(p) + (offset >> shift));
 }
 
-template <class Real>
-struct OneColumn {
+// A register is `stride` vectors after the one before.
+template <class Real, int stride, int length>
+struct Run {
     using Element = VectorOf<Real>;
     using Number = VectorOf<Real>;
     using Position = int64_t;
-    static constexpr int step = 1;
+    static constexpr int step = length, run = length;
     const Number* registers;
     Number* grad;
 
-    QRNN_INLINE Element coefficient(int id) const { return registers[id]; }
-    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id] += sum; }
+    QRNN_INLINE Element coefficient(int64_t id) const { return registers[id * stride]; }
+    QRNN_INLINE void add_grad(int id, Element sum) const { grad[id * stride] += sum; }
     // Of the column whose offset this is; offsets of inputs and outputs follow each other in turn.
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
     QRNN_INLINE Element load(const Number* place, Position at) const { return *moved(place, at); }
@@ -42,11 +43,11 @@ struct OneNumber {
     using Element = Real;
     using Number = Real;
     using Position = int64_t;
-    static constexpr int step = 1;
+    static constexpr int step = 1, run = 1;
     const Real* registers;
     Real* grad;
 
-    QRNN_INLINE Element coefficient(int id) const { return registers[id * single_lanes<Real>]; }
+    QRNN_INLINE Element coefficient(int64_t id) const { return registers[id * single_lanes<Real>]; }
     QRNN_INLINE void add_grad(int id, Element sum) const { grad[id * single_lanes<Real>] += sum; }
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
     QRNN_INLINE Element load(const Real* place, Position at) const { return *moved(place, at); }
@@ -58,11 +59,11 @@ struct Columns {
     typedef Real Element __attribute__((vector_size(n * sizeof(Real)), aligned(sizeof(Real)), may_alias));
     using Number = Real;
     using Position = int64_t;
-    static constexpr int step = n;
+    static constexpr int step = n, run = 1;
     const Real* registers;
     Real* grad;
 
-    QRNN_INLINE Element coefficient(int id) const { return Element{} + registers[id * single_lanes<Real>]; }
+    QRNN_INLINE Element coefficient(int64_t id) const { return registers[id * single_lanes<Real>] - Element{}; }
     QRNN_INLINE void add_grad(int id, Element sum) const {
         if constexpr (n == 8) {
             const auto four =
@@ -101,6 +102,17 @@ struct TwiceFour : Columns<Real, 8> {
     }
 };
 
+template <bool first, class A, class B>
+struct Choice {
+    using type = A;
+};
+template <class A, class B>
+struct Choice<false, A, B> {
+    using type = B;
+};
+template <bool first, class A, class B>
+using Either = typename Choice<first, A, B>::type;
+
 template <class Real>
 struct FourApart : Columns<Real, 4> {
     using Element = typename Columns<Real, 4>::Element;
@@ -118,6 +130,20 @@ struct FourApart : Columns<Real, 4> {
         for (int k = 0; k < 4; ++k) *moved(place, p.at[k]) = x[k];
     }
 };
+
+// Calls f(position of the inputs, of the outputs) for every element of all columns.
+template <class Access, class F>
+QRNN_INLINE void for_each_element_of(const Access access, const int32_t* columns, int n, F f) {
+    for (int column = 0; column < n; column += Access::step) {
+        const auto in = access.position(columns + 2 * column), out = access.position(columns + 2 * column + 1);
+        if constexpr (Access::run == 1)
+            f(in, out);
+        else
+            for_each_index<Access::run>([&](auto k) __attribute__((always_inline)) {
+                f(in + k * sizeof(typename Access::Element), out + k * sizeof(typename Access::Element));
+            });
+    }
+}
 
 }  // namespace
 }  // namespace QRNN_ISA

@@ -105,7 +105,7 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
             for (int64_t i = 0; i < n_kept_registers(p); ++i) kept[n_memory + i] = w.registers[p.n_constants + i];
         }
         segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
-        blocks_forward<Batch, false, Real>(p, p.step, w.registers, w.state, w.state);
+        blocks_forward<Batch<1>, false, Real>(p, p.step, w.registers, w.state, w.state);
         if (g.probabilities) {
             for (int j = 0; j < n_outcomes; ++j)
                 w.outcome[j] = p.outcomes[j] < 0 ? V{} : w.state[p.outcomes[j]] * weight;
@@ -113,7 +113,7 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
             store_rows<Real>(g.probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes,
                              w.outcome);
         }
-        blocks_forward<Batch, false, Real>(p, p.restore, w.registers, w.state, w.state);
+        blocks_forward<Batch<1>, false, Real>(p, p.restore, w.registers, w.state, w.state);
         carry_on<Real>(p, w.registers);
     }
 }
@@ -122,7 +122,7 @@ template <class Real>
 void finish(const PauliGroup<Real>& g, Real* memory) {
     const PauliProgram& p = *g.program;
     const Workspace<Real> w(p, g.workspace, false);
-    blocks_forward<Batch, false, Real>(p, p.finish, w.registers, w.state, w.state);
+    blocks_forward<Batch<1>, false, Real>(p, p.finish, w.registers, w.state, w.state);
     write_density(g, w.state, Real(1) / Real(int64_t{1} << p.n_memory), w, memory);
 }
 
@@ -140,8 +140,8 @@ void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
     const Real factor = Real(1) / Real(int64_t{1} << p.n_memory);
     for (int64_t i = 0; i < n_memory; ++i) w.adjoint[i] *= factor;
     for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
-    blocks_forward<Batch, true, Real>(p, p.finish, w.registers, w.state, w.tape);
-    blocks_adjoint<Batch, Real>(p, p.finish, w.registers, w.adjoint, w.tape, w.grad_registers);
+    blocks_forward<Batch<1>, true, Real>(p, p.finish, w.registers, w.state, w.tape);
+    blocks_adjoint<Batch<1>, Real>(p, p.finish, w.registers, w.adjoint, w.tape, w.grad_registers);
     for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.grad_registers[p.carried_in + k];
 }
 
@@ -160,11 +160,11 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
         for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
         for (int64_t i = 0; i < n_kept_registers(p); ++i) w.registers[p.n_constants + i] = kept[n_memory + i];
         segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
-        blocks_forward<Batch, true, Real>(p, p.step, w.registers, w.state, w.tape);
+        blocks_forward<Batch<1>, true, Real>(p, p.step, w.registers, w.state, w.tape);
 
         for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
         for (int k = 0; k < p.n_carried; ++k) w.grad_registers[p.carried_out[k]] += w.grad_carried[k];
-        blocks_adjoint<Batch, Real>(p, p.restore, w.registers, w.adjoint, w.tape, w.grad_registers);
+        blocks_adjoint<Batch<1>, Real>(p, p.restore, w.registers, w.adjoint, w.tape, w.grad_registers);
         load_rows<Real>(grad_probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes,
                         w.outcome);
         walsh(w.outcome, p.n_outcome);
@@ -173,7 +173,7 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
             // The trace (j = 0) is a coefficient of the memory, too; all others belong to the outcomes alone.
             if (place >= 0) w.adjoint[place] = w.outcome[j] * weight + (j == 0 ? w.adjoint[place] : V{});
         }
-        blocks_adjoint<Batch, Real>(p, p.step, w.registers, w.adjoint, w.tape, w.grad_registers);
+        blocks_adjoint<Batch<1>, Real>(p, p.step, w.registers, w.adjoint, w.tape, w.grad_registers);
         segments_adjoint<Real, 1, 1>(p, 0, p.n_segments, w.registers, w.grad_registers);
         trigs_adjoint<Real, 1, 1>(p, w.registers, w.grad_registers, w.grad_angles);
         for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.grad_registers[p.carried_in + k];

@@ -1,119 +1,137 @@
-// Block lists: every block by the kernel of its form and shape.
+// Block lists: every block by the kernel of its form, shape and access, through tables of functions.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-// clang-format off
-#define QRNN_FOR_SHAPES(CASE) \
-    CASE(1, 1) CASE(1, 2) CASE(1, 3) CASE(1, 4) CASE(2, 1) CASE(2, 2) CASE(2, 3) CASE(2, 4) \
-    CASE(3, 1) CASE(3, 2) CASE(3, 3) CASE(3, 4) CASE(4, 1) CASE(4, 2) CASE(4, 3) CASE(4, 4)
-// clang-format on
+// Mode::Number<Real> is what a place of the state holds: a lane vector, or one number.
+template <class Mode, class Real>
+struct BlockKernel {
+    using Number = typename Mode::template Number<Real>;
+    using Forward = void (*)(const Block&, const int32_t* columns, const Number* registers, Number* state,
+                             Number* tape);
+    using Adjoint = void (*)(const Block&, const int32_t* columns, int n_constants, const Number* registers,
+                             Number* grad, Number* adjoint, const Number* tape);
+    Forward forward, taped;
+    Adjoint adjoint;
+};
 
-template <bool taped, class Access, class Number>
-QRNN_INLINE void any_block_forward(const Block& b, const int32_t* columns, const Access access, Number* state,
-                                   Number* tape) {
-    switch (b.form) {
-        case BlockForm::turn:
-            return turns_forward<BlockForm::turn, taped>(b, columns, access, state, tape);
-        case BlockForm::twin_turn:
-            return turns_forward<BlockForm::twin_turn, taped>(b, columns, access, state, tape);
-        case BlockForm::crossed_twin_turn:
-            return turns_forward<BlockForm::crossed_twin_turn, taped>(b, columns, access, state, tape);
-        case BlockForm::scattered_row:
-            if constexpr (Access::step == 1) switch (b.cols) {
-#define CASE(C) \
-    case C:     \
-        return scattered_forward<C, taped>(b, columns, access, state, tape);
-                    CASE(1) CASE(2) CASE(3) CASE(4)
-#undef CASE
-                }
-            return;
-        case BlockForm::exchange:
-            if constexpr (Access::step >= 4) exchange_places(b, columns, access, state);
-            return;
-        case BlockForm::dense:
-            break;
-    }
-    switch (8 * b.rows + b.cols) {
-#define CASE(R, C)                                                              \
-    case 8 * R + C:                                                             \
-        if (b.accumulate)                                                       \
-            block_forward<R, C, taped, true>(b, columns, access, state, tape);  \
-        else                                                                    \
-            block_forward<R, C, taped, false>(b, columns, access, state, tape); \
-        break;
-        QRNN_FOR_SHAPES(CASE)
-#undef CASE
-    }
-}
+template <class Mode, class Real, class Access>
+struct BlockKernels {
+    using Kernel = BlockKernel<Mode, Real>;
+    using Number = typename Kernel::Number;
 
-template <class Access, class Number>
-QRNN_INLINE void any_block_adjoint(const Block& b, const int32_t* columns, int n_constants, const Access access,
-                                   Number* adjoint, const Number* tape) {
-    switch (b.form) {
-        case BlockForm::turn:
-            return turns_adjoint<BlockForm::turn>(b, columns, access, adjoint, tape);
-        case BlockForm::twin_turn:
-            return turns_adjoint<BlockForm::twin_turn>(b, columns, access, adjoint, tape);
-        case BlockForm::crossed_twin_turn:
-            return turns_adjoint<BlockForm::crossed_twin_turn>(b, columns, access, adjoint, tape);
-        case BlockForm::scattered_row:
-            if constexpr (Access::step == 1) switch (b.cols) {
-#define CASE(C) \
-    case C:     \
-        return scattered_adjoint<C>(b, columns, access, adjoint, tape);
-                    CASE(1) CASE(2) CASE(3) CASE(4)
-#undef CASE
-                }
-            return;
-        case BlockForm::exchange:
-            if constexpr (Access::step >= 4) exchange_places(b, columns, access, adjoint);
-            return;
-        case BlockForm::dense:
-            break;
+    template <int R, int C, bool taped, bool accumulate>
+    static void dense(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number* tape) {
+        block_forward<R, C, taped, accumulate>(b, columns, Access{registers, nullptr}, state, tape);
     }
-    switch (8 * b.rows + b.cols) {
-#define CASE(R, C)                                                           \
-    case 8 * R + C:                                                          \
-        block_adjoint<R, C>(b, columns, n_constants, access, adjoint, tape); \
-        break;
-        QRNN_FOR_SHAPES(CASE)
-#undef CASE
+    template <int R, int C>
+    static void dense_adjoint(const Block& b, const int32_t* columns, int n_constants, const Number* registers,
+                              Number* grad, Number* adjoint, const Number* tape) {
+        block_adjoint<R, C>(b, columns, n_constants, Access{registers, grad}, adjoint, tape);
     }
-}
 
+    template <BlockForm form, bool taped>
+    static void turns(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number* tape) {
+        turns_forward<form, taped>(b, columns, Access{registers, nullptr}, state, tape);
+    }
+    template <BlockForm form>
+    static void turns_back(const Block& b, const int32_t* columns, int, const Number* registers, Number* grad,
+                           Number* adjoint, const Number* tape) {
+        turns_adjoint<form>(b, columns, Access{registers, grad}, adjoint, tape);
+    }
+
+    static void exchange(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number*) {
+        exchange_places(b, columns, Access{registers, nullptr}, state);
+    }
+    static void exchange_back(const Block& b, const int32_t* columns, int, const Number* registers, Number* grad,
+                              Number* adjoint, const Number*) {
+        exchange_places(b, columns, Access{registers, grad}, adjoint);
+    }
+
+    template <int C, bool taped>
+    static void row(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number* tape) {
+        scattered_forward<C, taped>(b, columns, Access{registers, nullptr}, state, tape);
+    }
+    template <int C>
+    static void row_adjoint(const Block& b, const int32_t* columns, int, const Number* registers, Number* grad,
+                            Number* adjoint, const Number* tape) {
+        scattered_adjoint<C>(b, columns, Access{registers, grad}, adjoint, tape);
+    }
+
+    template <BlockForm form>
+    static constexpr Kernel turn_entry = {turns<form, false>, turns<form, true>, turns_back<form>};
+
+    static constexpr Kernel exchange_entry() {
+        if constexpr (Access::step >= 4 && Access::run == 1) return {exchange, exchange, exchange_back};
+        return {};
+    }
+
+    template <int C>
+    static constexpr Kernel row_entry() {
+        if constexpr (Access::step == 1) return {row<C, false>, row<C, true>, row_adjoint<C>};
+        return {};
+    }
+
+    // clang-format off
+#define QRNN_FOR_SHAPES(ENTRY, accumulate) \
+    ENTRY(1, 1, accumulate) ENTRY(1, 2, accumulate) ENTRY(1, 3, accumulate) ENTRY(1, 4, accumulate) \
+    ENTRY(2, 1, accumulate) ENTRY(2, 2, accumulate) ENTRY(2, 3, accumulate) ENTRY(2, 4, accumulate) \
+    ENTRY(3, 1, accumulate) ENTRY(3, 2, accumulate) ENTRY(3, 3, accumulate) ENTRY(3, 4, accumulate) \
+    ENTRY(4, 1, accumulate) ENTRY(4, 2, accumulate) ENTRY(4, 3, accumulate) ENTRY(4, 4, accumulate)
+#define ENTRY(R, C, accumulate) {dense<R, C, false, accumulate>, dense<R, C, true, accumulate>, dense_adjoint<R, C>},
+    // By BlockKernelNumber.
+    static constexpr Kernel table[n_block_kernels] = {
+        QRNN_FOR_SHAPES(ENTRY, false)
+        QRNN_FOR_SHAPES(ENTRY, true)
+        turn_entry<BlockForm::turn>, turn_entry<BlockForm::twin_turn>, turn_entry<BlockForm::crossed_twin_turn>,
+        exchange_entry(),
+        row_entry<1>(), row_entry<2>(), row_entry<3>(), row_entry<4>(),
+    };
+#undef ENTRY
 #undef QRNN_FOR_SHAPES
+    // clang-format on
+};
 
-// ---- Block lists. A Number is what a place of the state holds: a lane vector, or one number.
+template <int stride>  // vectors from a register to the next
 struct Batch {
     template <class Real>
     using Number = VectorOf<Real>;
 
-    template <class F, class Real>
-    static QRNN_INLINE void with_access(const Block&, const VectorOf<Real>* registers, VectorOf<Real>* grad, Real,
-                                        F f) {
-        f(OneColumn<Real>{registers, grad});
+    template <class Real>
+    static QRNN_INLINE const BlockKernel<Batch, Real>& kernel(const Block& b) {
+        return tables<Real>[static_cast<int32_t>(b.access)][b.kernel];
     }
+
+  private:
+    template <class Real>
+    static constexpr auto one = BlockKernels<Batch, Real, Run<Real, stride, 1>>::table;
+    // Runs where kernels are called for every step, not for every chunk of them.
+    template <class Real>
+    static constexpr auto four = BlockKernels<Batch, Real, Run<Real, stride, stride == 1 ? 4 : 1>>::table;
+    template <class Real>  // by ColumnAccess
+    static constexpr const BlockKernel<Batch, Real>* tables[] = {one<Real>, one<Real>, four<Real>, four<Real>,
+                                                                 four<Real>};
 };
 
 struct Single {
     template <class Real>
     using Number = Real;
 
-    template <class F, class Real>
-    static QRNN_INLINE void with_access(const Block& b, const Real* registers, Real* grad, Real, F f) {
-        if constexpr (8 * sizeof(Real) <= QRNN_VECTOR_BYTES) {
-            if (b.neighbours == 8) return f(Columns<Real, 8>{registers, grad});
-            if (b.neighbours == 4 && b.n_columns % 8 == 0 && b.form != BlockForm::exchange)
-                return f(TwiceFour<Real>{{registers, grad}});
-        }
-        if (b.neighbours >= 4)
-            f(Columns<Real, 4>{registers, grad});
-        else if (b.n_columns % 4 == 0 && b.form != BlockForm::scattered_row)
-            f(FourApart<Real>{{registers, grad}});
-        else
-            f(OneNumber<Real>{registers, grad});
+    template <class Real>
+    static QRNN_INLINE const BlockKernel<Single, Real>& kernel(const Block& b) {
+        return tables<Real>[static_cast<int32_t>(b.access)][b.kernel];
     }
+
+  private:
+    // By ColumnAccess. Eight numbers where a vector has room for them.
+    template <class Real, bool eight = 8 * sizeof(Real) <= QRNN_VECTOR_BYTES>
+    static constexpr const BlockKernel<Single, Real>* tables[] = {
+        BlockKernels<Single, Real, OneNumber<Real>>::table,
+        BlockKernels<Single, Real, FourApart<Real>>::table,
+        BlockKernels<Single, Real, Columns<Real, 4>>::table,
+        BlockKernels<Single, Real, Either<eight, TwiceFour<Real>, Columns<Real, 4>>>::table,
+        BlockKernels<Single, Real, Either<eight, Columns<Real, 8>, Columns<Real, 4>>>::table,
+    };
 };
 
 template <class Mode, bool taped, class Real, class Number>
@@ -122,10 +140,11 @@ void blocks_forward(const PauliProgram& p, const BlockList& list, const Number* 
     for (int i = 0; i < list.n_blocks; ++i) {
         const Block& b = list.blocks[i];
         const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
-        Mode::with_access(b, registers, static_cast<Number*>(nullptr), Real{},
-                          [&](const auto access) __attribute__((always_inline)) {
-                              any_block_forward<taped>(b, columns, access, state, taped ? tape + b.tape : tape);
-                          });
+        const BlockKernel<Mode, Real>& kernel = Mode::template kernel<Real>(b);
+        if constexpr (taped)
+            kernel.taped(b, columns, registers, state, tape + b.tape);
+        else
+            kernel.forward(b, columns, registers, state, tape);
     }
     for (int i = 0; i < list.n_clear; ++i) state[list.clear[i]] = Number{};
 }
@@ -136,9 +155,7 @@ void blocks_adjoint(const PauliProgram& p, const BlockList& list, const Number* 
     for (int i = list.n_blocks; i-- > 0;) {
         const Block& b = list.blocks[i];
         const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
-        Mode::with_access(b, registers, grad, Real{}, [&](const auto access) __attribute__((always_inline)) {
-            any_block_adjoint(b, columns, p.n_constants, access, adjoint, tape + b.tape);
-        });
+        Mode::template kernel<Real>(b).adjoint(b, columns, p.n_constants, registers, grad, adjoint, tape + b.tape);
     }
     for (int i = 0; i < list.n_adjoint_clear; ++i) adjoint[list.adjoint_clear[i]] = Number{};
 }

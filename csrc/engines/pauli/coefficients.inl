@@ -16,6 +16,7 @@ template <class Real, int stride, int parts, int N, int mask>
 void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
     using V = VectorOf<Real>;
     V* dst = reg + stride * s.dst;
+#pragma GCC unroll 4
     for (int i = s.n; i > 0; --i, o += 2 * N, dst += stride) {
         V sum[parts];
         for (int t = 0; t < N; ++t) {
@@ -70,9 +71,7 @@ void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf
     using V = VectorOf<Real>;
     constexpr Real limit = SinCos<Real>::limit, two_over_pi = SinCos<Real>::two_over_pi, round = SinCos<Real>::round;
     V highest{}, lowest{};
-    for (int i = 0; i < p.n_trigs; ++i) {
-        const Trig& t = p.trigs[i];
-        const Real scale = static_cast<Real>(t.scale), offset = static_cast<Real>(t.offset);
+    const auto fill = [&](const Trig& t, Real scale, Real offset) __attribute__((always_inline)) {
         V *sine = reg + stride * t.sine, *cosine = sine + stride;
         for (int h = 0; h < parts; ++h) {
             const V angle = angles[stride * t.slot + h], x = angle * scale + offset;
@@ -81,6 +80,13 @@ void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf
             highest = x > highest ? x : highest;
             lowest = x < lowest ? x : lowest;
         }
+    };
+    for (int i = 0; i < p.n_trigs; ++i) {
+        const Trig& t = p.trigs[i];
+        if (t.scale == 1 && t.offset == 0)  // of most: with constants
+            fill(t, 1, 0);
+        else
+            fill(t, static_cast<Real>(t.scale), static_cast<Real>(t.offset));
     }
     bool any_large = false;
     for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || highest[l] > limit || lowest[l] < -limit;

@@ -24,9 +24,7 @@ void block_forward(const Block& b, const int32_t* columns, const Access access, 
     V* tape = reinterpret_cast<V*>(tape_begin);
     find_places<C>(b.in, state, in);
     find_places<R>(b.out, state, out);
-    const int n = b.n_columns;
-    for (int column = 0; column < n; column += Access::step) {
-        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
+    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
         V x[C], y[R];
         for (int k = 0; k < C; ++k) x[k] = access.load(in[k], i);
         if constexpr (taped)
@@ -37,7 +35,7 @@ void block_forward(const Block& b, const int32_t* columns, const Access access, 
             if constexpr (accumulate) y[r] += access.load(out[r], o);
         }
         for (int r = 0; r < R; ++r) access.store(out[r], o, y[r]);
-    }
+    });
 }
 
 // Sums that fit into the registers beside the operands: there are 32 of 64 bytes, 16 of others.
@@ -58,16 +56,14 @@ QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants
     Number* out[N];
     find_places<N>(b.out + first, adjoint, out);
     const V* tape = reinterpret_cast<const V*>(tape_begin);
-    const int n = b.n_columns;
-    for (int column = 0; column < n; column += Access::step) {
-        const auto o = access.position(columns + 2 * column + 1);
+    for_each_element_of(access, columns, b.n_columns, [&](auto, auto o) __attribute__((always_inline)) {
         V x[C];
         for (int k = 0; k < C; ++k) x[k] = *tape++;
         for (int r = 0; r < N; ++r) {
             const V y = access.load(out[r], o);
             for (int k = 0; k < C; ++k) sum[r * C + k] += y * x[k];
         }
-    }
+    });
     for (int r = 0; r < N; ++r)
         for (int k = 0; k < C; ++k) access.add_grad(b.coefficient[4 * (first + r) + k], sum[r * C + k]);
 }
@@ -88,9 +84,8 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
     Number *in[C], *out[R];
     find_places<C>(b.in, adjoint, in);
     find_places<R>(b.out, adjoint, out);
-    const int n = b.n_columns, accumulate = b.adjoint_accumulate;
-    for (int column = 0; column < n; column += Access::step) {
-        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
+    const int accumulate = b.adjoint_accumulate;
+    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
         V y[R], x[C];
         for (int r = 0; r < R; ++r) y[r] = access.load(out[r], o);
         for (int k = 0; k < C; ++k) {
@@ -99,7 +94,7 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
             if (accumulate >> k & 1) x[k] += access.load(in[k], i);
         }
         for (int k = 0; k < C; ++k) access.store(in[k], i, x[k]);
-    }
+    });
 }
 
 }  // namespace

@@ -41,9 +41,7 @@ void turns_forward(const Block& b, const int32_t* columns, const Access access, 
     V* tape = reinterpret_cast<V*>(tape_begin);
     find_places<size>(b.in, state, in);
     find_places<size>(b.out, state, out);
-    const int n = b.n_columns;
-    for (int column = 0; column < n; column += Access::step) {
-        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
+    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
         V x[size], y[size];
         for (int k = 0; k < size; ++k) x[k] = access.load(in[k], i);
         T::split(x);
@@ -55,7 +53,7 @@ void turns_forward(const Block& b, const int32_t* columns, const Access access, 
         }
         T::join(y);
         for (int k = 0; k < size; ++k) access.store(out[k], o, y[k]);
-    }
+    });
 }
 
 template <BlockForm form, class Access, class Number>
@@ -73,9 +71,7 @@ void turns_adjoint(const Block& b, const int32_t* columns, const Access access, 
     const V* tape = reinterpret_cast<const V*>(tape_begin);
     find_places<size>(b.in, adjoint, in);
     find_places<size>(b.out, adjoint, out);
-    const int n = b.n_columns;
-    for (int column = 0; column < n; column += Access::step) {
-        const auto i = access.position(columns + 2 * column), o = access.position(columns + 2 * column + 1);
+    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
         V x[size], y[size];
         for (int k = 0; k < size; ++k) y[k] = access.load(out[k], o);
         T::split(y);
@@ -88,7 +84,7 @@ void turns_adjoint(const Block& b, const int32_t* columns, const Access access, 
         }
         T::join(x);
         for (int k = 0; k < size; ++k) access.store(in[k], i, x[k]);
-    }
+    });
     for (int k = 0; k < size; ++k) access.add_grad(b.coefficient[k], sum[k]);
 }
 
@@ -135,9 +131,9 @@ void exchange_places(const Block& b, const int32_t* columns, const Access access
     for (int column = 0; column < b.n_columns; column += Access::step / 4) {
         const auto at = access.position(columns + 2 * column);
         typename Access::Element rows[4];
-        for (int k = 0; k < 4; ++k) rows[k] = access.load(places[k], at);
+        for_each_index<4>([&](auto k) __attribute__((always_inline)) { rows[k] = access.load(places[k], at); });
         transpose_stage<2, 4>(rows);
-        for (int k = 0; k < 4; ++k) access.store(places[k], at, rows[k]);
+        for_each_index<4>([&](auto k) __attribute__((always_inline)) { access.store(places[k], at, rows[k]); });
     }
 }
 

@@ -1,20 +1,21 @@
 // One sequence alone. Coefficients do not depend on the state, so those of as many steps as a vector has lanes are
 // computed side by side (a chunk); then the steps follow each other, with the numbers of one lane as coefficients and,
-// where columns are neighbours, four or eight of them at a time.
+// where columns are neighbours, four or eight of them at a time. What a step saves for its outcomes waits for the end
+// of the chunk, where those of all its steps are computed side by side again.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
 namespace single {
 
-// State, adjoint and tape hold numbers; registers and what else belongs to a chunk, single_parts vectors each
-// with a step in each lane; `outcome` all vectors of the first part, then of the second.
+// State, adjoint and tape hold numbers; registers and angles, single_parts vectors each with a step of the chunk in
+// each lane; the late state and what else makes outcomes, one such vector each, for one part after the other.
 template <class Real>
 struct Workspace {
     using V = VectorOf<Real>;
-    V *registers, *angles, *outcome;
-    Real *state, *density, *carried;
-    V *grad_registers, *grad_angles;
+    V *registers, *angles, *late, *outcome;
+    Real *state, *density, *carried, *saved;
+    V *grad_registers, *grad_angles, *late_adjoint, *late_tape;
     Real *adjoint, *grad_carried, *tape;
     int64_t size;
 
@@ -28,13 +29,17 @@ struct Workspace {
         const auto take_vectors = [&](int64_t n) { return reinterpret_cast<V*>(take(n * single_lanes<Real>)); };
         registers = take_vectors(p.n_registers);
         angles = take_vectors(p.n_angles);
+        late = take_vectors(p.n_late_places);
         outcome = take_vectors(int64_t{1} << p.n_outcome);
-        state = take(p.n_places);
+        state = take(p.n_single_places);
         density = take(int64_t{2} << 2 * p.n_memory);
         carried = take(p.n_carried);
+        saved = take(int64_t{single_lanes<Real>} * p.n_saved);  // by step of the chunk
         grad_registers = with_adjoint ? take_vectors(p.n_registers) : nullptr;
         grad_angles = with_adjoint ? take_vectors(p.n_angles) : nullptr;
-        adjoint = with_adjoint ? take(p.n_places) : nullptr;
+        late_adjoint = with_adjoint ? take_vectors(p.n_late_places) : nullptr;
+        late_tape = with_adjoint ? take_vectors(p.late.tape_size) : nullptr;
+        adjoint = with_adjoint ? take(p.n_single_places) : nullptr;
         grad_carried = with_adjoint ? take(p.n_carried) : nullptr;
         tape = with_adjoint
                    ? take(p.single_step.tape_size > p.finish.tape_size ? p.single_step.tape_size : p.finish.tape_size)
@@ -47,12 +52,6 @@ struct Workspace {
 
     // All lanes of register k.
     Real* all_lanes(V* vectors, int k) const { return lane(vectors + k * single_parts, 0); }
-
-    // Outcome j of the step in lane l.
-    Real& outcome_of(int j, int l, int n_outcomes) const {
-        constexpr int n = Lanes<Real>::n;
-        return reinterpret_cast<Real*>(outcome + (l / n) * n_outcomes + j)[l % n];
-    }
 };
 
 template <class Real>
@@ -60,9 +59,15 @@ int64_t workspace_size(const PauliProgram& p, bool adjoint, int) {
     return Workspace<Real>(p, nullptr, adjoint).size;
 }
 
+// Kept of every step: the memory, what the step before handed on, and what the step saved.
 template <class Real>
 int64_t kept_size(const PauliProgram& p) {
-    return (int64_t{1} << 2 * p.n_memory) + p.n_carried;
+    return (int64_t{1} << 2 * p.n_memory) + p.n_carried + p.n_saved;
+}
+
+template <class Real>
+Real* kept_of(const PauliGroup<Real>& g, int64_t t) {
+    return g.kept + t * kept_size<Real>(*g.program);
 }
 
 template <class Real>
@@ -118,8 +123,17 @@ void chunk_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int
         part_coefficients<Real, 1>(g, w, t, n, poison);
 }
 
+// From what n steps saved, at `saved` and so on, to their outcomes' Walsh coefficients: those of one part of the chunk.
+template <bool taped, class Real>
+void late_forward(const PauliProgram& p, const Workspace<Real>& w, int part, int n, const Real* saved, int64_t stride) {
+    load_rows<Real>(saved, stride, n, p.n_saved, w.late);
+    blocks_forward<Batch<single_parts>, taped, Real>(p, p.late, w.registers + part, w.late,
+                                                     taped ? w.late_tape : w.late);
+}
+
 template <class Real>
 void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
+    using V = VectorOf<Real>;
     const PauliProgram& p = *g.program;
     const Workspace<Real> w(p, g.workspace, false);
     const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
@@ -128,27 +142,28 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
     for (int64_t t = first; t < last; t += single_lanes<Real>) {
         const int n = static_cast<int>(last - t < single_lanes<Real> ? last - t : single_lanes<Real>);
         if (g.kept)
-            for (int k = 0; k < p.n_carried; ++k) g.kept[t * kept_size<Real>(p) + n_memory + k] = w.carried[k];
-        VectorOf<Real> poison[single_parts] = {};
+            for (int k = 0; k < p.n_carried; ++k) kept_of(g, t)[n_memory + k] = w.carried[k];
+        V poison[single_parts] = {};
         chunk_coefficients(g, w, t, n, poison);
+        const int64_t stride = g.kept ? kept_size<Real>(p) : p.n_saved;
+        Real* const saved = g.kept ? kept_of(g, t) + n_memory + p.n_carried : w.saved;
         for (int l = 0; l < n; ++l) {
             const Real* registers = w.lane(w.registers, l);
-            if (g.kept) {
-                Real* kept = g.kept + (t + l) * kept_size<Real>(p);
-                for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
-            }
+            if (g.kept)
+                for (int64_t i = 0; i < n_memory; ++i) kept_of(g, t + l)[i] = w.state[i];
             w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
             blocks_forward<Single, false, Real>(p, p.single_step, registers, w.state, w.state);
-            for (int j = 0; j < n_outcomes; ++j)
-                w.outcome_of(j, l, n_outcomes) = p.outcomes[j] < 0 ? Real(0) : w.state[p.outcomes[j]] * weight;
+            for (int i = 0; i < p.n_saved; ++i) saved[l * stride + i] = w.state[p.first_saved + i];
             blocks_forward<Single, false, Real>(p, p.restore, registers, w.state, w.state);
         }
         if (!g.probabilities) continue;
         for (int part = 0; part * Lanes<Real>::n < n; ++part) {
-            VectorOf<Real>* outcome = w.outcome + part * n_outcomes;
-            walsh(outcome, p.n_outcome);
-            store_rows<Real>(g.probabilities + (t + part * Lanes<Real>::n) * n_outcomes, n_outcomes,
-                             steps_of_part<Real>(n, part), n_outcomes, outcome);
+            const int steps = steps_of_part<Real>(n, part), at = part * Lanes<Real>::n;
+            late_forward<false, Real>(p, w, part, steps, saved + at * stride, stride);
+            for (int j = 0; j < n_outcomes; ++j)
+                w.outcome[j] = p.late_outcomes[j] < 0 ? V{} : w.late[p.late_outcomes[j]] * weight;
+            walsh(w.outcome, p.n_outcome);
+            store_rows<Real>(g.probabilities + (t + at) * n_outcomes, n_outcomes, steps, n_outcomes, w.outcome);
         }
     }
 }
@@ -173,7 +188,7 @@ void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
     const PauliProgram& p = *g.program;
     const Workspace<Real> w(p, g.workspace, true);
     const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
-    for (int i = 0; i < p.n_places; ++i) w.adjoint[i] = 0;
+    for (int i = 0; i < p.n_single_places; ++i) w.adjoint[i] = 0;
     for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = 0;
     if (!grad_memory) return;
     density_to_pauli(grad_memory, w.density, p.n_memory, w.adjoint);
@@ -210,43 +225,54 @@ void chunk_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
         part_adjoint<Real, 1>(p, w, n);
 }
 
+// The adjoint of what the steps saved, into w.saved.
+template <class Real>
+void late_adjoint(const PauliGroup<Real>& g, const Workspace<Real>& w, int64_t t, int n,
+                  const Real* grad_probabilities) {
+    using V = VectorOf<Real>;
+    const PauliProgram& p = *g.program;
+    const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
+    const int n_outcomes = 1 << p.n_outcome;
+    const Real weight = Real(1) / Real(n_outcomes);
+    for (int part = 0; part * Lanes<Real>::n < n; ++part) {
+        const int steps = steps_of_part<Real>(n, part), at = part * Lanes<Real>::n;
+        late_forward<true, Real>(p, w, part, steps, kept_of(g, t + at) + n_memory + p.n_carried, kept_size<Real>(p));
+        load_rows<Real>(grad_probabilities + (t + at) * n_outcomes, n_outcomes, steps, n_outcomes, w.outcome);
+        walsh(w.outcome, p.n_outcome);
+        for (int i = 0; i < p.n_late_places; ++i) w.late_adjoint[i] = V{};
+        for (int j = 0; j < n_outcomes; ++j)
+            if (p.late_outcomes[j] >= 0) w.late_adjoint[p.late_outcomes[j]] = w.outcome[j] * weight;
+        blocks_adjoint<Batch<single_parts>, Real>(p, p.late, w.registers + part, w.late_adjoint, w.late_tape,
+                                                  w.grad_registers + part);
+        store_rows<Real>(w.saved + at * p.n_saved, p.n_saved, steps, p.n_saved, w.late_adjoint);
+    }
+}
+
 template <class Real>
 void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real* grad_probabilities,
              Real* grad_angles) {
     const PauliProgram& p = *g.program;
     const Workspace<Real> w(p, g.workspace, true);
     const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
-    const int n_outcomes = 1 << p.n_outcome;
-    const Real weight = Real(1) / Real(n_outcomes);
     const int64_t n_chunks = (last - first + single_lanes<Real> - 1) / single_lanes<Real>;
     for (int64_t chunk = n_chunks; chunk-- > 0;) {
         const int64_t t = first + chunk * single_lanes<Real>;
         const int n = static_cast<int>(last - t < single_lanes<Real> ? last - t : single_lanes<Real>);
-        for (int k = 0; k < p.n_carried; ++k) w.carried[k] = g.kept[t * kept_size<Real>(p) + n_memory + k];
+        for (int k = 0; k < p.n_carried; ++k) w.carried[k] = kept_of(g, t)[n_memory + k];
         VectorOf<Real> poison[single_parts] = {};
         chunk_coefficients(g, w, t, n, poison);
         const int64_t n_grads = p.n_registers * single_parts;  // not read anew after every write
         for (int64_t i = 0; i < n_grads; ++i) w.grad_registers[i] = VectorOf<Real>{};
-        for (int part = 0; part * Lanes<Real>::n < n; ++part) {
-            VectorOf<Real>* outcome = w.outcome + part * n_outcomes;
-            load_rows<Real>(grad_probabilities + (t + part * Lanes<Real>::n) * n_outcomes, n_outcomes,
-                            steps_of_part<Real>(n, part), n_outcomes, outcome);
-            walsh(outcome, p.n_outcome);
-        }
+        late_adjoint(g, w, t, n, grad_probabilities);
         for (int l = n; l-- > 0;) {
-            const Real* kept = g.kept + (t + l) * kept_size<Real>(p);
+            const Real* kept = kept_of(g, t + l);
             const Real* registers = w.lane(w.registers, l);
             Real* grad = w.lane(w.grad_registers, l);
             for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
             w.state[0] += poison[l / Lanes<Real>::n][l % Lanes<Real>::n];
             blocks_forward<Single, true, Real>(p, p.single_step, registers, w.state, w.tape);
             blocks_adjoint<Single, Real>(p, p.restore, registers, w.adjoint, w.tape, grad);
-            for (int j = 0; j < n_outcomes; ++j) {
-                const int32_t place = p.outcomes[j];
-                // As in the batch kernel: the trace belongs to the memory as well.
-                if (place >= 0)
-                    w.adjoint[place] = w.outcome_of(j, l, n_outcomes) * weight + (j == 0 ? w.adjoint[place] : Real(0));
-            }
+            for (int i = 0; i < p.n_saved; ++i) w.adjoint[p.first_saved + i] = w.saved[l * p.n_saved + i];
             blocks_adjoint<Single, Real>(p, p.single_step, registers, w.adjoint, w.tape, grad);
         }
         chunk_adjoint(p, w, n);

@@ -13,8 +13,8 @@ QRNN_INLINE int64_t next_spread(int64_t spread) {
 // Calls f(i) for the first of every four indices that differ in one base-4 digit, that of weight `step`.
 template <class F>
 QRNN_INLINE void for_each_four(int64_t size, int64_t step, F f) {
-    for (int64_t block = 0; block < size; block += 4 * step)
-        for (int64_t i = block; i < block + step; ++i) f(i);
+    for (int64_t block = 0; block < size; block += 4 * step) QRNN_INDEPENDENT
+    for (int64_t i = block; i < block + step; ++i) f(i);
 }
 
 // Per qubit four numbers are exchanged, on real and imaginary parts: 2 m 4^m additions each way.

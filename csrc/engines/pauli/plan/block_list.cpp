@@ -77,6 +77,22 @@ void add_columns(const BlockTemplate& block, std::vector<Column>& all_columns, s
     if (offsets.size() % 2 != 0) offsets.push_back(0);
 }
 
+void choose_kernel(Block& b) {
+    const bool scattered = b.form == BlockForm::scattered_row, exchange = b.form == BlockForm::exchange;
+    b.kernel = b.form == BlockForm::turn                ? turn_kernel
+               : b.form == BlockForm::twin_turn         ? twin_turn_kernel
+               : b.form == BlockForm::crossed_twin_turn ? crossed_twin_turn_kernel
+               : exchange                               ? exchange_kernel
+               : scattered                              ? scattered_row_kernels + b.cols - 1
+                                                        : 4 * (b.rows - 1) + b.cols - 1;
+    if (b.form == BlockForm::dense && b.accumulate) b.kernel += accumulate_kernels;
+    b.access = b.neighbours == 8                                        ? ColumnAccess::eight
+               : b.neighbours == 4 && b.n_columns % 8 == 0 && !exchange ? ColumnAccess::twice_four
+               : b.neighbours == 4                                      ? ColumnAccess::four
+               : b.n_columns % 4 == 0 && !scattered                     ? ColumnAccess::four_apart
+                                                                        : ColumnAccess::one;
+}
+
 double multiply_adds(const std::vector<LaidOutBlock>& list) {
     double n = 0;
     for (const LaidOutBlock& laid : list)

@@ -24,6 +24,9 @@ struct Column {
 void add_columns(const BlockTemplate& block, std::vector<Column>& columns, std::vector<std::int32_t>& offsets,
                  std::vector<LaidOutBlock>& list);
 
+// Sets `kernel` and `access` by the block's other fields.
+void choose_kernel(Block& block);
+
 // Multiply-adds of a list of blocks.
 double multiply_adds(const std::vector<LaidOutBlock>& list);
 

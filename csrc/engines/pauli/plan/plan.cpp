@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "engines/pauli/plan/fusion.hpp"
+#include "engines/pauli/plan/late_outcomes.hpp"
 
 namespace qrnn {
 namespace {
@@ -55,6 +56,7 @@ void PauliPlan::Blocks::add(const std::vector<LaidOutBlock>& list, const Coeffic
             const size_t at = block.form == BlockForm::dense ? 4 * (k / block.cols) + k % block.cols : k;
             block.coefficient[at] = coefficients.reg(laid.coefficients[k]);
         }
+        choose_kernel(block);
         block.tape = tape_size;
         tape_size += block.n_columns * block.cols;
         blocks.push_back(block);
@@ -86,6 +88,9 @@ PauliDraft::PauliDraft(const Circuit& circuit) : program(lower(circuit)) {
 PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes) {
     WireProgram& program = draft.program;
     Layout layout = lay_out({&program, true, {}});
+    LateOutcomes single = take_outcomes_out(
+        layout.single_step.empty() ? layout.step : layout.single_step, layout.restore, layout.clear, layout.outcomes,
+        std::int32_t{1} << 2 * program.memory_in.size(), layout.n_places, layout.offsets);
     WireProgram end;
     end.ops = draft.carried;
     end.is_bit = program.is_bit;
@@ -93,14 +98,15 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     Layout end_layout = lay_out({&end, false, std::move(layout.offsets)});
 
     CoefficientCompiler compiler(program.expressions, static_cast<int>(draft.carried_out.size()));
-    for (const auto* list : {&layout.step, &layout.single_step, &layout.restore, &end_layout.step})
+    for (const auto* list : {&layout.step, &single.step, &single.late, &layout.restore, &end_layout.step})
         for (const LaidOutBlock& block : *list)
             for (const Value& value : block.coefficients) compiler.need(value);
     for (const Value& value : draft.carried_out) compiler.need(value);
     coefficients_ = compiler.compile(vector_bytes);
 
     step_.add(layout.step, compiler);
-    single_step_.add(layout.single_step, compiler);
+    single_step_.add(single.step, compiler);
+    late_.add(single.late, compiler);
     restore_.add(layout.restore, compiler);
     finish_.add(end_layout.step, compiler);
     for (const Value& value : draft.carried_out) carried_out_.push_back(compiler.reg(value));
@@ -108,6 +114,7 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     clear_ = std::move(layout.clear);
     adjoint_clear_ = std::move(layout.adjoint_clear);
     outcomes_ = std::move(layout.outcomes);
+    late_outcomes_ = std::move(single.outcomes);
     offsets_ = std::move(end_layout.offsets);
     for (std::int32_t& offset : offsets_) offset *= vector_bytes;
     multiply_adds_ = layout.multiply_adds;
@@ -130,12 +137,18 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     v.n_early_segments = coefficients_.n_early_segments;
     v.operands = coefficients_.operands.data();
     v.step = step_.view(none_, adjoint_clear_);
-    v.single_step = layout.single_step.empty() ? v.step : single_step_.view(none_, adjoint_clear_);
     v.restore = restore_.view(clear_, none_);
     v.finish = finish_.view(none_, none_);
     v.outcomes = outcomes_.data();
     v.offsets = offsets_.data();
     v.n_places = std::max(layout.n_places, end_layout.n_places);
+    v.single_step = single_step_.view(none_, adjoint_clear_);
+    v.n_single_places = std::max(single.n_places, end_layout.n_places);
+    v.first_saved = single.first_saved;
+    v.n_saved = single.n_saved;
+    v.late = late_.view(none_, none_);
+    v.n_late_places = single.n_late_places;
+    v.late_outcomes = late_outcomes_.data();
 }
 
 double PauliPlan::coefficient_operations() const {

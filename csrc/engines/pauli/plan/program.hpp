@@ -16,6 +16,22 @@ namespace qrnn {
 // it transposes the 4 x 4 numbers at the places in[k] + 0 .. 3 of every column (exchange.hpp).
 enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row, exchange };
 
+// The numbers of the kernels that run blocks: of dense ones 4 * (rows - 1) + cols - 1, of those that accumulate 16
+// more; of the other forms the next ones, of scattered rows by their columns.
+enum BlockKernelNumber : std::int32_t {
+    accumulate_kernels = 16,
+    turn_kernel = 32,
+    twin_turn_kernel,
+    crossed_twin_turn_kernel,
+    exchange_kernel,
+    scattered_row_kernels,
+    n_block_kernels = scattered_row_kernels + 4
+};
+
+// How the kernel of a single sequence takes a block's columns: one by one; four that lie anywhere; four or eight that
+// are neighbours; or two times four.
+enum class ColumnAccess : std::int32_t { one, four_apart, four, twice_four, eight };
+
 // y = C x with a matrix of at most 4 x 4, for every column of a list.
 struct Block {
     BlockForm form;
@@ -30,6 +46,8 @@ struct Block {
     std::int32_t neighbours;  // 8, 4 or 1: so many columns at a time lie side by side, inputs and outputs alike; of an
                               // exchange, so many numbers
     std::int32_t tape;        // first of n_columns * cols places on the tape
+    std::int32_t kernel;      // BlockKernelNumber
+    ColumnAccess access;
 };
 
 // A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i], dst going up by one.
@@ -79,12 +97,19 @@ struct PauliProgram {
     std::int32_t n_early_segments;  // the first of them: all that carried numbers are made of, and nothing made of them
     const std::int32_t* operands;   // in bytes
     BlockList step;                 // memory to memory, leaving the outcome coefficients on its way
-    BlockList single_step;          // the same for the kernel of a single sequence
     BlockList restore;              // brings the memory back to places 0 .. 4^m - 1
     BlockList finish;               // carried ops, applied to the memory after the last step
     const std::int32_t* outcomes;   // 2^r places of the outcome's Walsh coefficients; -1: zero
     const std::int32_t* offsets;    // in bytes
     std::int32_t n_places;          // size of the state, places 0 .. 4^m - 1 being the memory
+
+    // For the kernel of a single sequence (late_outcomes.hpp).
+    BlockList single_step;              // memory to memory, leaving on its way what is saved
+    std::int32_t n_single_places;       // size of its state
+    std::int32_t first_saved, n_saved;  // places there
+    BlockList late;                     // from what was saved, places 0 .. n_saved - 1 of the late state, to outcomes
+    std::int32_t n_late_places;         // size of the late state
+    const std::int32_t* late_outcomes;  // places there, otherwise as `outcomes`
 };
 
 }  // namespace qrnn
