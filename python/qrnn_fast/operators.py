@@ -131,11 +131,8 @@ class _Problem(NamedTuple):
     estimator: Estimator
     n_outcomes: int
     dim: int  # 2^m
-
-    @property
-    def tells_memory(self) -> bool:
-        """Whether a final memory is returned; fake tensors must know without a run."""
-        return isinstance(self.evaluation.backend, Native) or not self.evaluation.is_sampled
+    tells_memory: bool  # whether a final memory is returned; fake tensors must know without a run
+    runs_ahead: bool  # whether one call serves both passes
 
 
 @lru_cache(maxsize=1024)
@@ -148,7 +145,15 @@ def _problem(text: str) -> _Problem:
         )
     circuit = Circuit.from_string(circuit_text)
     evaluation = Evaluation(circuit, _BACKENDS[token], None if shots == "None" else int(shots))
-    return _Problem(evaluation, parse(gradient), 2 ** len(circuit.readout), 2 ** len(circuit.memory))
+    backend = evaluation.backend
+    return _Problem(
+        evaluation,
+        parse(gradient),
+        2 ** len(circuit.readout),
+        2 ** len(circuit.memory),
+        tells_memory=isinstance(backend, Native) or not evaluation.is_sampled,
+        runs_ahead=runs_ahead(backend),
+    )
 
 
 def _complex(pairs: Tensor | None) -> Tensor | None:
@@ -211,7 +216,7 @@ class _Direct(torch.autograd.Function):
         ctx.set_materialize_grads(False)  # a None for the final memory saves work
         p = _problem(ctx.problem)
         ctx.ahead = None
-        if runs_ahead(p.evaluation.backend) and memory is None:
+        if p.runs_ahead and memory is None:
             forward, ctx.ahead = _run_ahead(p, angles, seed, sequence_ids)
             p = p._replace(evaluation=forward)
         return _outputs(p, angles, memory, seed, sequence_ids)

@@ -17,6 +17,8 @@ from qrnn_fast.cuda.trajectory import marginal_frequencies, marginal_outcomes
 from qrnn_fast.memory import check_memory, eigenstates
 from qrnn_fast.readout import Confusion, confuse, confusions
 
+_COMPLEX = {"f": np.complex64, "d": np.complex128}
+
 ENGINES = ("auto", "pauli", "factor")
 SAMPLINGS = ("trajectories", "marginal")
 
@@ -171,7 +173,7 @@ class Native:
         memory: Tensor | None,
         grad_probs: Tensor,
         grad_memory: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         """Vector-Jacobian product of `run` by the adjoint method.
 
         Args:
@@ -182,7 +184,7 @@ class Native:
             grad_memory: (B, 2^m, 2^m) complex, its gradient by the final memory (d/dRe + i d/dIm); None for zero.
 
         Returns:
-            Its gradients by the angles (B, T, A) and by the initial memory (B, 2^m, 2^m).
+            Its gradients by the angles (B, T, A) and, where one is given, by the initial memory (B, 2^m, 2^m).
         """
         if (device := gpu.device_of(angles)) is not None:
             return gpu.vjp(device, self.engine, circuit, angles, memory, grad_probs, grad_memory)
@@ -195,7 +197,7 @@ class Native:
             _pairs(grad_memory),
             self._n_threads(),
         )
-        return torch.from_numpy(grad_angles), _memory(grad_initial)
+        return torch.from_numpy(grad_angles), None if memory is None else _memory(grad_initial)
 
     def _n_threads(self) -> int:
         return torch.get_num_threads() if self.threads is None else self.threads
@@ -230,8 +232,11 @@ def _ids(sequence_ids: Tensor | None, n: int) -> Any:
     return np.arange(n, dtype=np.uint32) if sequence_ids is None else sequence_ids.numpy().astype(np.uint32)
 
 
+# These are called for every short sequence: they make as few calls of torch as will do.
 def _array(tensor: Tensor) -> Any:
-    return tensor.detach().contiguous().numpy()
+    if torch.is_grad_enabled() and tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor.contiguous().numpy()
 
 
 def _pairs(memory: Tensor | None) -> Any:
@@ -239,7 +244,4 @@ def _pairs(memory: Tensor | None) -> Any:
 
 
 def _memory(pairs: Any) -> Tensor:
-    tensor = torch.from_numpy(pairs)
-    if tensor.numel() == 0:  # its strides are zero, which view_as_complex does not take
-        tensor = torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    return torch.view_as_complex(tensor)
+    return torch.from_numpy(pairs.view(_COMPLEX[pairs.dtype.char])[..., 0])

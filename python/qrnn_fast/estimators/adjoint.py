@@ -30,7 +30,7 @@ class Adjoint(Estimator):
         grad_memory: Tensor | None,
         seed: int,
         sequence_ids: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         self.check(evaluation)
         assert isinstance(evaluation.backend, Native)
         return evaluation.backend.vjp(evaluation.circuit, angles, memory, grad_probs, grad_memory)

@@ -70,13 +70,15 @@ class Evaluation(NamedTuple):
             ValueError: an id below 0 or not below 2^32, or angles on a device where the backend does not compute.
             RuntimeError: the backend returned something of another shape or dtype.
         """
-        check_id_range(sequence_ids)
+        drawn = None
+        if sequence_ids is not None:
+            check_id_range(sequence_ids)
+            drawn = sequence_ids if self.is_sampled else None
         if angles.device.type not in getattr(self.backend, "devices", ("cpu",)):
             raise ValueError(
                 f"backend {self.backend.name!r} does not compute on {angles.device}, where the angles are; use "
                 "angles.cpu() (model.cpu() for a layer), or the native backend"
             )
-        drawn = sequence_ids if self.is_sampled else None
         probs, final = self.backend.run(self.circuit, angles, memory, shots=self.shots, seed=seed, sequence_ids=drawn)
         if probs.shape[:2] != angles.shape[:2] or probs.dtype != angles.dtype:
             raise RuntimeError(
