@@ -177,6 +177,14 @@ def test_too_little_memory_is_told() -> None:
         emulated(circuit, angles(circuit, 1, 1), None, EmulatedDevice(memory_budget=2**13))
 
 
+def test_strided_arrays_are_refused() -> None:
+    """Kernels read numbers where they lie."""
+    circuit = CIRCUITS["crx_chain"]
+    engine, ids = TrajectoryEngine(circuit, EmulatedDevice()), torch.arange(6)[::2]
+    with pytest.raises(ValueError, match="sequence_ids must be contiguous"):
+        engine.run(angles(circuit, 3, 2), None, None, ids, seed=SEED, shots=SHOTS)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shared_bytes", [2**16, 0])
 def test_marginal_sampling(dtype: torch.dtype, shared_bytes: int) -> None:

@@ -32,7 +32,9 @@ QRNN_DEVICE void add_probabilities(const TrajectoryElement& e, const TrajectoryP
     Real sum[N * N];
     QRNN_UNROLL for (int c = 0; c < N; ++c) in[c] = state + 2 * warp * static_cast<int>(part.in[c]);
     QRNN_UNROLL for (int k = 0; k < N * N; ++k) sum[k] = 0;
+    // Copies, which no store can change.
     const int n_groups = static_cast<int>(e.n_groups), own = static_cast<int>(e.own_in);
+    const int n_branches = e.n_branches, n_statistics = e.n_statistics;
     for (int g = 0, row = 0; g < n_groups; ++g, row = next_row(row, own)) {
         Real re[N], im[N];
         QRNN_UNROLL for (int c = 0; c < N; ++c) {
@@ -52,7 +54,7 @@ QRNN_DEVICE void add_probabilities(const TrajectoryElement& e, const TrajectoryP
     }
     const bool first = part.statistics == 0;
     effects += part.statistics;
-    QRNN_ONE_BY_ONE for (int j = 0; j < e.n_branches; ++j, effects += e.n_statistics) {
+    QRNN_ONE_BY_ONE for (int j = 0; j < n_branches; ++j, effects += n_statistics) {
         Real p = first ? Real(0) : probabilities[j * warp];
         QRNN_UNROLL for (int k = 0; k < N * N; ++k) p += sum[k] * effects[k];
         probabilities[j * warp] = p;
@@ -125,8 +127,7 @@ constexpr int shape_of(int n_in, int n_out, FactorPass::Kind kind) {
 }
 
 // The outcome bits that are set.
-QRNN_DEVICE int run_element(const TrajectoryStage& stage, const TrajectoryElement& e, const Real* table, Shot& s) {
-    const TrajectoryPart* parts = stage.parts + e.parts;
+QRNN_DEVICE int run_element(const TrajectoryElement& e, const TrajectoryPart* parts, const Real* table, Shot& s) {
     const int n_parts = e.n_parts;
     const Real* coefficients = table + e.n_branches * e.n_statistics;
     Real scale = 1;
@@ -160,11 +161,11 @@ QRNN_DEVICE int run_element(const TrajectoryStage& stage, const TrajectoryElemen
     return outcome;
 }
 
-QRNN_DEVICE int run_stage(const TrajectoryStage& stage, const Real* table, Shot& s) {
+QRNN_DEVICE int run_stage(const TrajectoryStage stage, const Real* table, Shot& s) {
     int outcome = 0;
     QRNN_ONE_BY_ONE for (int i = 0; i < stage.n_elements; ++i) {
         const TrajectoryElement& e = stage.elements[i];
-        outcome |= run_element(stage, e, table + e.table, s);
+        outcome |= run_element(e, stage.parts + e.parts, table + e.table, s);
     }
     if (!stage.in_order) {
         QRNN_ONE_BY_ONE for (int i = 0; i < sizes.dim(); ++i) {

@@ -72,7 +72,7 @@ def sample_shots(
 
 def ids_on(device: torch.device, sequence_ids: Tensor | None, n_sequences: int) -> Tensor:
     """(B,) int64 on the device; the rows' numbers where None."""
-    return torch.arange(n_sequences, device=device) if sequence_ids is None else sequence_ids.to(device)
+    return torch.arange(n_sequences, device=device) if sequence_ids is None else sequence_ids.to(device).contiguous()
 
 
 def vjp(

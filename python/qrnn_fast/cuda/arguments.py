@@ -21,7 +21,13 @@ class Arguments(ctypes.Structure):
 
         Args:
             values: integers; or contiguous tensors on the device, which live as long as the struct.
+
+        Raises:
+            ValueError: a tensor is not contiguous.
         """
+        for name, value in values.items():
+            if isinstance(value, Tensor) and not value.is_contiguous():
+                raise ValueError(f"{name} must be contiguous, got strides {value.stride()}; use {name}.contiguous()")
         struct = cls(
             **{name: value.data_ptr() if isinstance(value, Tensor) else value for name, value in values.items()}
         )
