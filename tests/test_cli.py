@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.metadata
 import json
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from qrnn_fast import cli
+from qrnn_fast import _core, cli
 from qrnn_fast.experiments import demo
 from qrnn_fast.experiments.baselines import CUBIC
 from qrnn_fast.experiments.commands import app
@@ -143,6 +144,14 @@ def test_info_tells_versions_and_costs() -> None:
     told = call("info", "--qubits", "8")
     assert told.exit_code == 0
     assert torch.__version__ in told.output
+    lines = dict(line.split(maxsplit=1) for line in told.output.split("\n\n")[0].splitlines())
+    assert lines["vectors"] == _core.instruction_set()
+    assert lines["threads"] == str(torch.get_num_threads())
+    assert "libgomp" in lines["openmp"]
+    assert lines["cuda"] == "PyTorch sees no GPU" or torch.cuda.is_available()
+    assert lines["runtime"].startswith("qiskit_ibm_runtime")
+    for name in ("qrnn_fast", "qiskit_aer"):
+        assert lines[name] == importlib.metadata.version(name)
     for gradient in GRADIENTS:
         assert gradient in told.output
     assert "55 angles" in told.output

@@ -50,16 +50,11 @@ def test_threads_of_python_share_a_plan() -> None:
 OPENMP = """
 import sys, torch
 import qrnn_fast as qf
+from qrnn_fast.experiments.libraries import openmp_libraries
 torch.set_num_threads(2)
 circuit = qf.cells.crx_chain(4)
 angles = torch.rand(64, 5, circuit.n_angles, dtype=torch.float64)
 expected, _ = qf.evolve(circuit, angles, backend=qf.backends.Native(threads=2))
-
-def libraries():
-    with open("/proc/self/maps") as maps:
-        files = {line.split()[-1] for line in maps if "/" in line}
-    names = ("libgomp", "libomp", "libiomp")
-    return sorted(file for file in files if file.rsplit("/", 1)[-1].startswith(names))
 """
 
 
@@ -67,11 +62,11 @@ def libraries():
 @pytest.mark.parametrize(
     "rest",
     [
-        "assert 'qiskit_aer' not in sys.modules; assert len(libraries()) == 1, libraries()",
+        "assert 'qiskit_aer' not in sys.modules; assert len(openmp_libraries()) == 1, openmp_libraries()",
         """
 got, _ = qf.evolve(circuit, angles[:2], backend=qf.backends.Aer())
 torch.testing.assert_close(got, expected[:2], rtol=0, atol=1e-9)
-assert len(libraries()) == 2, libraries()
+assert len(openmp_libraries()) == 2, openmp_libraries()
 again, _ = qf.evolve(circuit, angles, backend=qf.backends.Native(threads=2))
 assert torch.equal(again, expected)
 """,

@@ -1,13 +1,14 @@
 #include "bindings/module.hpp"
 
 #include <new>
+#include <utility>
 
 PYBIND11_MODULE(_core, m) {
     m.doc() = "Engines of qrnn_fast; use the package's public functions instead.";
     // What check_memory let through and the system has not got.
     pybind11::register_local_exception_translator([](std::exception_ptr error) {
         try {
-            std::rethrow_exception(error);
+            std::rethrow_exception(std::move(error));
         } catch (const std::bad_alloc&) {
             PyErr_SetString(PyExc_MemoryError,
                             "the system has no memory left for this call of an engine; ask for fewer sequences, steps "

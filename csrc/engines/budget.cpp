@@ -21,7 +21,7 @@ std::string gigabytes(double bytes) {
 
 // The number in a file; infinity where there is none.
 double number_in(const std::string& file) {
-    double number;
+    double number = 0;
     return std::ifstream(file) >> number ? number : std::numeric_limits<double>::infinity();
 }
 

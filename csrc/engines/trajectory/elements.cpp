@@ -127,7 +127,7 @@ std::vector<BlockPart> parts_of(const Element& e) {
         BlockPart whole{FactorPass::general, {}, {}};
         for (int c = 0; c < n_in; ++c) whole.in.push_back(c);
         for (int r = 0; r < n_out; ++r) whole.out.push_back(r);
-        parts.assign(1, std::move(whole));
+        parts.assign(1, whole);
     }
     if (e.draw) return parts;
     std::erase_if(parts, [&](const BlockPart& p) {  // nothing to do

@@ -16,6 +16,7 @@ from qrnn_fast.experiments.board import Board, require_tensorboard
 from qrnn_fast.experiments.forecast import LYAPUNOV_TIMES, STEPS, forecast_json, forecast_table
 from qrnn_fast.experiments.forecast_plots import forecast_plot
 from qrnn_fast.experiments.layers import CELLS
+from qrnn_fast.experiments.libraries import libraries
 from qrnn_fast.experiments.model import evaluations_per_sequence, make_model
 from qrnn_fast.experiments.noise import GRAMMAR
 from qrnn_fast.experiments.options import plain_errors, settings_as_options
@@ -178,12 +179,12 @@ def info(
     qubits: Annotated[int, typer.Option(help="Number of qubits.")] = 8,
     repeats: Annotated[int, typer.Option(help="Repeats of the gates within a step.")] = 1,
 ) -> None:
-    """Show the versions, a circuit, its engine, and what one update costs by each gradient method."""
+    """Show versions and libraries, a circuit, its engine, and what one update costs by each gradient method."""
     settings = Settings(cell=cell, qubits=qubits, repeats=repeats)
     layer = make_model(settings, settings.context, len(Lorenz.columns) - 1, 0, torch.Generator(), "native").layer
     console = make_console()
-    for name, value in runs.versions().items():
-        console.print(f"{name:18} {value}", highlight=False)
+    for name, value in {**runs.versions(), **libraries()}.items():
+        console.print(f"{name:18} {value}", highlight=False, soft_wrap=True)
     console.print(f"\n{cell}: {layer!r}", highlight=False)
     if not isinstance(layer, QRNN):
         return
