@@ -97,8 +97,8 @@ SANITIZERS_thread := thread
 SANITIZED_TESTS := tests/test_fuzz.py tests/test_engine.py tests/test_trajectories.py
 # The sanitizers' libraries must be there before Python's first allocation. What Python never frees is no leak.
 PRELOADED = LD_PRELOAD="$$($(CXX) -print-file-name=$(1)) $$($(CXX) -print-file-name=libstdc++.so.6)"
-UNDER_ADDRESS = PYTHONPATH=build/address/site $(call PRELOADED,libasan.so) ASAN_OPTIONS=detect_leaks=0
-UNDER_THREAD = PYTHONPATH=build/thread/site $(call PRELOADED,libtsan.so) TSAN_OPTIONS=ignore_noninstrumented_modules=1
+UNDER_ADDRESS = PYTHONPATH=$(CURDIR)/build/address/site $(call PRELOADED,libasan.so) ASAN_OPTIONS=detect_leaks=0
+UNDER_THREAD = PYTHONPATH=$(CURDIR)/build/thread/site $(call PRELOADED,libtsan.so) TSAN_OPTIONS=ignore_noninstrumented_modules=1
 
 sanitize: build/address/package
 	$(UNDER_ADDRESS) $(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS)
