@@ -33,6 +33,7 @@ def sources() -> Iterator[tuple[str, str]]:
     for name, circuit in CELLS.items():
         for real in ("float", "double"):
             yield f"{name:16}pauli      {real}", _core.CudaPauliPlan(circuit._core).source(real, 8)
+            yield f"{name:16}factor     {real}", _core.CudaFactorPlan(circuit._core).source(real, 4)
             plan = _core.TrajectoryPlan(circuit._core)
             yield f"{name:16}trajectory {real}", _core.trajectory_source(plan, real)
     for real in ("float", "double"):

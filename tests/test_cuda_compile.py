@@ -10,6 +10,7 @@ import qrnn_fast as qf
 from qrnn_fast import _core
 from qrnn_fast.cuda import nvrtc
 
+FACTOR_SOURCE = _core.CudaFactorPlan(qf.cells.echo_state(2, repeats=1)._core).source("float", 2)
 SOURCE = _core.CudaPauliPlan(qf.cells.crx_chain(2)._core).source("float", 32)
 
 
@@ -33,6 +34,12 @@ def test_compiles_once(architecture: str, cache: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(nvrtc, "_compile", compile_again)
     assert nvrtc.compile_kernels(SOURCE, architecture) == code
+
+
+def test_the_factor_engine_compiles() -> None:
+    code = nvrtc.compile_kernels(FACTOR_SOURCE, "sm_90")
+    assert b"factor_forward" in code
+    assert b"factor_adjoint" in code
 
 
 def test_a_refused_source_tells_the_log(cache: Path) -> None:

@@ -10,8 +10,10 @@
 
 #define QRNN_DEVICE __device__ __forceinline__
 #define QRNN_TABLE static __device__ const
-#define QRNN_KERNEL(name, Arguments) \
-    extern "C" __global__ void __launch_bounds__(256) name(const __grid_constant__ Arguments a)
+// Of at most `threads` in a block.
+#define QRNN_KERNEL_OF(threads, name, Arguments) \
+    extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Arguments a)
+#define QRNN_KERNEL(name, Arguments) QRNN_KERNEL_OF(256, name, Arguments)
 #define QRNN_UNROLL _Pragma("unroll")
 #define QRNN_ONE_BY_ONE _Pragma("unroll 1")
 // For what is called from several places and would be copied into each: the compiler takes a minute more otherwise.
@@ -60,7 +62,8 @@ QRNN_DEVICE unsigned multiply_high(unsigned a, unsigned b) { return __umulhi(a, 
 
 #define QRNN_DEVICE inline
 #define QRNN_TABLE static const
-#define QRNN_KERNEL(name, Arguments) extern "C" void name(const Arguments& a)
+#define QRNN_KERNEL_OF(threads, name, Arguments) extern "C" void name(const Arguments& a)
+#define QRNN_KERNEL(name, Arguments) QRNN_KERNEL_OF(256, name, Arguments)
 #define QRNN_UNROLL
 #define QRNN_ONE_BY_ONE
 #define QRNN_DEVICE_ONCE inline

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "cuda/factor.hpp"
 #include "cuda/pauli.hpp"
 #include "cuda/trajectory.hpp"
+#include "engines/factor/plan.hpp"
 #include "engines/pauli/plan/plan.hpp"
 #include "engines/trajectory/plan.hpp"
 
@@ -50,6 +52,11 @@ std::string trajectory_source(const TrajectoryPlan& plan, const std::string& rea
 
 // What marginal.cuh needs, which is no plan.
 std::string marginal_source(const std::string& real);
+
+cuda::FactorSizes factor_sizes(const FactorPlan& plan);
+
+// The plan as the tables that factor.cuh reads; `width`: columns of a chunk, a power of 2 from 2 on.
+std::string factor_source(const FactorPlan& plan, const std::string& real, int width);
 
 // The files that a source includes: name as in the #include, text. Made from csrc at build time.
 struct DeviceFile {

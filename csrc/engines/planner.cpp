@@ -57,9 +57,7 @@ Plan::Plan(const Circuit& circuit, std::optional<Engine> wish) {
     circuit.check_measured();
     const bool is_noisy = std::any_of(circuit.operations().begin(), circuit.operations().end(),
                                       [](const Operation& op) { return op.channel != nullptr; });
-    if (is_noisy && wish == Engine::factor)
-        throw std::invalid_argument(
-            "the factor engine has no channels, and this circuit has some; use engine 'auto' or 'pauli', or shots");
+    if (wish == Engine::factor) FactorPlan::check_unitary(circuit);
     costs_.reserve(2);
     PauliDraft draft(circuit);
     costs_.push_back(pauli_cost(draft));

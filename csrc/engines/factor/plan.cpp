@@ -1,6 +1,7 @@
 #include "engines/factor/plan.hpp"
 
 #include <cmath>
+#include <stdexcept>
 
 #include "engines/factor/gates.hpp"
 
@@ -17,6 +18,13 @@ FactorPlan::FactorPlan(const Circuit& circuit) {
                                             wires.memory_in, wires.memory_in, std::vector<int>{});
     view_ = {circuit.n_angles(), n_memory, static_cast<std::int32_t>(wires.outcome.size()), step_->view(),
              finish_->view()};
+}
+
+void FactorPlan::check_unitary(const Circuit& circuit) {
+    for (const Operation& op : circuit.operations())
+        if (op.channel)
+            throw std::invalid_argument(
+                "the factor engine has no channels, and this circuit has some; use engine 'auto' or 'pauli', or shots");
 }
 
 double FactorPlan::estimated_bytes(const Circuit& circuit, int lanes) {

@@ -19,6 +19,9 @@ class FactorPlan {
   public:
     explicit FactorPlan(const Circuit& circuit);
 
+    // Throws std::invalid_argument where the circuit has channels.
+    static void check_unitary(const Circuit& circuit);
+
     // Bytes of one sequence's columns and matrices, roughly, and of the plan's tables; told without making them.
     static double estimated_bytes(const Circuit& circuit, int lanes);
 

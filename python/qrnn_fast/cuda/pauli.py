@@ -10,6 +10,7 @@ from torch import Tensor
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.arguments import REALS, Arguments, fields
+from qrnn_fast.cuda.budget import groups_at_once
 from qrnn_fast.cuda.device import Device
 
 _THREADS = 256
@@ -111,15 +112,9 @@ class PauliEngine:
         if adjoint:
             of_block += (n_steps + 1) * self._plan.kept_size() * lanes
         if of_block > 0:
-            of_block *= angles.itemsize
-            if of_block > self._device.memory_budget:
-                raise ValueError(
-                    f"the work of a sequence of {n_steps} steps needs {of_block / 1e9:.1f} GB on the GPU, where "
-                    f"{self._device.memory_budget / 1e9:.1f} GB are granted; cut the sequence into pieces and hand the "
-                    "memory on, or use float32"
-                )
+            at_once = groups_at_once(self._device, of_block * angles.itemsize, n_steps)
             # More blocks than are at work at a time would only take memory.
-            grid = min(grid, 16 * self._device.n_multiprocessors, self._device.memory_budget // of_block)
+            grid = min(grid, 16 * self._device.n_multiprocessors, at_once)
         return _Launch(lanes, _THREADS, grid, workspace, in_shared)
 
     def _launch(self, name: str, launch: _Launch, angles: Tensor, **arrays: Tensor | None) -> None:
