@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -51,6 +52,7 @@ class PauliEngine:
 
     def __init__(self, circuit: Circuit, device: Device) -> None:
         self._plan = _core.CudaPauliPlan(circuit._core)
+        self._source = cache(self._plan.source)  # to print one takes longer than to run it
         self._device = device
         self._n_outcomes = 2 ** len(circuit.readout)
         self._dim = 2 ** len(circuit.memory)
@@ -118,7 +120,7 @@ class PauliEngine:
         return _Launch(lanes, _THREADS, grid, workspace, in_shared)
 
     def _launch(self, name: str, launch: _Launch, angles: Tensor, **arrays: Tensor | None) -> None:
-        source = self._plan.source(REALS[angles.dtype], launch.lanes)
+        source = self._source(REALS[angles.dtype], launch.lanes)
         if not launch.in_shared:
             arrays["workspace"] = angles.new_empty(launch.grid * launch.workspace)
         shared = launch.workspace * angles.itemsize if launch.in_shared else 0
