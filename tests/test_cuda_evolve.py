@@ -7,6 +7,7 @@ import qrnn_fast as qf
 import torch
 from emulated import EmulatedDevice
 from qrnn_fast.backends import gpu
+from qrnn_fast.cuda.factor import FactorEngine
 from qrnn_fast.estimators import Estimator, Evaluation
 from torch import Tensor
 
@@ -101,3 +102,11 @@ def test_shots_are_those_of_the_cpu(sampling: str, request: pytest.FixtureReques
     request.getfixturevalue("device")
     for found, there in zip(draw(), expected, strict=True):
         torch.testing.assert_close(found, there, rtol=0, atol=1e-12)
+
+
+def test_the_engine_that_is_asked_for(request: pytest.FixtureRequest) -> None:
+    angles, backend = random(2, 3, CIRCUIT.n_angles), qf.backends.Native(engine="factor")
+    expected, _ = qf.evolve(CIRCUIT, angles, backend=backend)
+    request.getfixturevalue("device")
+    torch.testing.assert_close(qf.evolve(CIRCUIT, angles, backend=backend)[0], expected, rtol=0, atol=1e-12)
+    assert isinstance(gpu._exact_engine(CIRCUIT.to_string(), "factor", gpu.device_of(angles)), FactorEngine)

@@ -7,8 +7,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.device import Device
+from qrnn_fast.cuda.factor import FactorEngine
 from qrnn_fast.cuda.pauli import PauliEngine
 from qrnn_fast.cuda.trajectory import TrajectoryEngine
 from qrnn_fast.memory import eigenstates
@@ -114,9 +116,10 @@ def _trajectory_engine(text: str, device: Device) -> TrajectoryEngine:
 
 
 @lru_cache(maxsize=128)
-def _exact_engine(text: str, engine: str, device: Device) -> PauliEngine:
+def _exact_engine(text: str, engine: str, device: Device) -> PauliEngine | FactorEngine:
     circuit = Circuit.from_string(text)
-    return PauliEngine(circuit, device)
+    chosen = _core.Plan(circuit._core, engine).engine
+    return PauliEngine(circuit, device) if chosen == "pauli" else FactorEngine(circuit, device)
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -64,6 +65,7 @@ class FactorEngine:
 
     def __init__(self, circuit: Circuit, device: Device) -> None:
         self._plan = _core.CudaFactorPlan(circuit._core)
+        self._source = cache(self._plan.source)  # to print one takes longer than to run it
         self._device = device
         self._n_outcomes = 2 ** len(circuit.readout)
         self._dim = 2 ** len(circuit.memory)
@@ -150,7 +152,7 @@ class FactorEngine:
         return None
 
     def _launch(self, name: str, launch: Launch, angles: Tensor, **arrays: Tensor | None) -> None:
-        source = self._plan.source(REALS[angles.dtype], launch.width)
+        source = self._source(REALS[angles.dtype], launch.width)
         real_bytes, adjoint = angles.itemsize, name == "factor_adjoint"
         workspace = self._plan.workspace_size(real_bytes, launch.width, launch.team_blocks, adjoint)
         shared = self._plan.scratch_bytes(real_bytes, launch.threads, adjoint)
