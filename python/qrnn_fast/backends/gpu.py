@@ -10,6 +10,7 @@ from torch import Tensor
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.device import Device
+from qrnn_fast.cuda.exact import ExactEngine
 from qrnn_fast.cuda.factor import FactorEngine
 from qrnn_fast.cuda.pauli import PauliEngine
 from qrnn_fast.cuda.trajectory import TrajectoryEngine
@@ -116,7 +117,7 @@ def _trajectory_engine(text: str, device: Device) -> TrajectoryEngine:
 
 
 @lru_cache(maxsize=128)
-def _exact_engine(text: str, engine: str, device: Device) -> PauliEngine | FactorEngine:
+def _exact_engine(text: str, engine: str, device: Device) -> ExactEngine:
     circuit = Circuit.from_string(text)
     chosen = _core.Plan(circuit._core, engine).engine
     return PauliEngine(circuit, device) if chosen == "pauli" else FactorEngine(circuit, device)

@@ -1,4 +1,4 @@
-"""The factor engine on a GPU: shapes of launches, arrays, and the two kernels."""
+"""The factor engine on a GPU: shapes of launches, and the two kernels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.arguments import REALS, Arguments, fields
-from qrnn_fast.cuda.budget import groups_at_once
 from qrnn_fast.cuda.device import Device
+from qrnn_fast.cuda.exact import ExactEngine
 
 _BARRIER_STRIDE = 32  # of the counters, in csrc/cuda/factor.hpp
 
@@ -52,66 +52,13 @@ class Launch:
     in_shared: bool
 
 
-class FactorEngine:
-    """Exact probabilities and gradients of one circuit on a device.
-
-    Args:
-        circuit: one time step, without channels.
-        device: where to run.
-
-    Raises:
-        ValueError: nothing is measured, the circuit has channels, or the plan's tables do not fit into memory.
-    """
+class FactorEngine(ExactEngine):
+    """The factor engine, for circuits without channels; see `ExactEngine`."""
 
     def __init__(self, circuit: Circuit, device: Device) -> None:
+        super().__init__(circuit, device)
         self._plan = _core.CudaFactorPlan(circuit._core)
         self._source = cache(self._plan.source)  # to print one takes longer than to run it
-        self._device = device
-        self._n_outcomes = 2 ** len(circuit.readout)
-        self._dim = 2 ** len(circuit.memory)
-
-    def run(self, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Outcome probabilities (B, T, 2^r) and final memory (B, 2^m, 2^m, 2), real and imaginary part.
-
-        Args:
-            angles: (B, T, A) float32 or float64, radians, contiguous, on the device.
-            memory: (B, 2^m, 2^m, 2) of the same dtype, contiguous; None for |0...0>.
-
-        Raises:
-            ValueError: a single sequence's work exceeds the device's budget.
-        """
-        n_sequences, n_steps, _ = angles.shape
-        probs = angles.new_empty(n_sequences, n_steps, self._n_outcomes)
-        final = angles.new_empty(n_sequences, self._dim, self._dim, 2)
-        if n_sequences > 0:
-            launch = self.launch_shape(angles, adjoint=False)
-            self._launch("factor_forward", launch, angles, memory=memory, probabilities=probs, memory_out=final)
-        return probs, final
-
-    def vjp(
-        self, angles: Tensor, memory: Tensor | None, grad_probs: Tensor, grad_memory: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Gradients of a function by the angles and by the initial memory, from those by `run`'s results.
-
-        Raises:
-            ValueError: a single sequence's work, and what is kept of its steps, exceeds the device's budget.
-        """
-        grad_angles = torch.empty_like(angles)
-        grad_initial = angles.new_empty(len(angles), self._dim, self._dim, 2)
-        if len(angles) > 0:
-            launch = self.launch_shape(angles, adjoint=True)
-            self._launch(
-                "factor_adjoint",
-                launch,
-                angles,
-                memory=memory,
-                grad_probabilities=grad_probs,
-                grad_memory_out=grad_memory,
-                grad_angles=grad_angles,
-                grad_memory=grad_initial,
-                kept=angles.new_empty(launch.n_teams * angles.shape[1] * self._plan.kept_size()),
-            )
-        return grad_angles, grad_initial
 
     def launch_shape(self, angles: Tensor, *, adjoint: bool) -> Launch:
         """A block for each sequence where shared memory holds its numbers; of few larger ones each gets several.
@@ -132,7 +79,7 @@ class FactorEngine:
             of_team = self._plan.workspace_size(angles.itemsize, width, team_blocks, adjoint)
         if adjoint:
             of_team += n_steps * self._plan.kept_size()
-        n_teams = min(n_sequences, groups_at_once(self._device, of_team * angles.itemsize, n_steps))
+        n_teams = min(n_sequences, self._groups_at_once(of_team * angles.itemsize, n_steps))
         if team_blocks == 1:
             n_teams = min(n_teams, _TEAMS_OF_MULTIPROCESSOR * self._device.n_multiprocessors)
         return Launch(threads, team_blocks, n_teams, columns or width, columns is not None)
@@ -151,11 +98,12 @@ class FactorEngine:
                     return columns
         return None
 
-    def _launch(self, name: str, launch: Launch, angles: Tensor, **arrays: Tensor | None) -> None:
-        source = self._source(REALS[angles.dtype], launch.width)
-        real_bytes, adjoint = angles.itemsize, name == "factor_adjoint"
+    def _launch(self, angles: Tensor, *, adjoint: bool, **arrays: Tensor | None) -> None:
+        launch, real_bytes = self.launch_shape(angles, adjoint=adjoint), angles.itemsize
         workspace = self._plan.workspace_size(real_bytes, launch.width, launch.team_blocks, adjoint)
         shared = self._plan.scratch_bytes(real_bytes, launch.threads, adjoint)
+        if adjoint:
+            arrays["kept"] = angles.new_empty(launch.n_teams * angles.shape[1] * self._plan.kept_size())
         if launch.in_shared:
             shared += workspace * real_bytes
         else:
@@ -168,6 +116,7 @@ class FactorEngine:
             barriers=torch.zeros(launch.n_teams * _BARRIER_STRIDE, dtype=torch.int32, device=angles.device),
             **arrays,
         )
-        self._device.kernel(source, name).launch(
-            launch.n_teams * launch.team_blocks, launch.threads, shared, argument, cooperative=launch.team_blocks > 1
-        )
+        source = self._source(REALS[angles.dtype], launch.width)
+        kernel = self._device.kernel(source, "factor_adjoint" if adjoint else "factor_forward")
+        grid = launch.n_teams * launch.team_blocks
+        kernel.launch(grid, launch.threads, shared, argument, cooperative=launch.team_blocks > 1)
