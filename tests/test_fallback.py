@@ -103,7 +103,7 @@ def test_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_room_for_the_memory() -> None:
     """Averaged over shots, it would be a matrix of 16 TiB; Aer with shots tells none."""
     circuit = carried(20)
-    with pytest.warns(qf.FallbackWarning, match=r"the averaged memory needs .* carry fewer qubits"):
+    with pytest.warns(qf.FallbackWarning, match=r"the averaged memory needs .* carry and measure fewer qubits"):
         layer = qf.QRNN(1, circuit, shots=10, gradient="spsa")
     assert layer.backend_used == "aer"
 
