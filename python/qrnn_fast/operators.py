@@ -344,7 +344,7 @@ def _vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[tuple
 def _register(name: str, schema: str, kernel: Callable[..., Any], fake: Callable[..., Any]) -> Any:
     qualified = f"qrnn_fast::{name}"
     torch.library.define(qualified, schema, tags=torch.Tag.pt2_compliant_tag)
-    torch.library.impl(qualified, ("cpu", "cuda"), kernel)
+    torch.library.impl(qualified, Native.devices, kernel)
     torch.library.register_fake(qualified, fake)
     torch.library.register_vmap(qualified, _vmap)
     return getattr(torch.ops.qrnn_fast, name).default

@@ -15,7 +15,7 @@ from qrnn_fast.cuda.factor import FactorEngine
 from qrnn_fast.cuda.pauli import PauliEngine
 from qrnn_fast.cuda.trajectory import TrajectoryEngine
 from qrnn_fast.memory import eigenstates
-from qrnn_fast.readout import confuse, confusions
+from qrnn_fast.readout import Confusion, confuse, confusions
 
 
 def device_of(angles: Tensor) -> Device | None:
@@ -37,7 +37,7 @@ def run(device: Device, engine: str, circuit: Circuit, angles: Tensor, memory: T
     probs, final = _exact_engine(circuit.to_string(), engine, device).run(
         _plain(angles), _pairs(circuit, angles, "memory", memory)
     )
-    return confuse(probs, confusions(circuit)), torch.view_as_complex(final)
+    return confuse(probs, _confusions(circuit.to_string(), probs.device)), torch.view_as_complex(final)
 
 
 def run_shots(
@@ -92,7 +92,7 @@ def vjp(
     grad_angles, grad_initial = _exact_engine(circuit.to_string(), engine, device).vjp(
         _plain(angles),
         _pairs(circuit, angles, "memory", memory),
-        _plain(confuse(grad_probs, confusions(circuit), transposed=True)),
+        _plain(confuse(grad_probs, _confusions(circuit.to_string(), grad_probs.device), transposed=True)),
         _pairs(circuit, angles, "grad_memory", grad_memory),
     )
     return grad_angles, torch.view_as_complex(grad_initial)
@@ -121,6 +121,12 @@ def _exact_engine(text: str, engine: str, device: Device) -> ExactEngine:
     circuit = Circuit.from_string(text)
     chosen = _core.Plan(circuit._core, engine).engine
     return PauliEngine(circuit, device) if chosen == "pauli" else FactorEngine(circuit, device)
+
+
+@lru_cache(maxsize=128)
+def _confusions(text: str, device: torch.device) -> list[Confusion]:
+    """The readout errors, on the device: to copy them there in every call would wait for it."""
+    return [(bits, matrix.to(device)) for bits, matrix in confusions(Circuit.from_string(text))]
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -10,6 +10,11 @@ from torch import Tensor
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.device import Device
 
+ARRAYS = (
+    "angles memory probabilities memory_out grad_probabilities grad_memory_out grad_angles grad_memory workspace kept"
+)
+"""The arrays that the kernels of both engines take, in their order."""
+
 
 class ExactEngine(ABC):
     """Exact probabilities and gradients of one circuit on a device.

@@ -12,7 +12,7 @@ from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.arguments import REALS, Arguments, fields
 from qrnn_fast.cuda.device import Device
-from qrnn_fast.cuda.exact import ExactEngine
+from qrnn_fast.cuda.exact import ARRAYS, ExactEngine
 
 _BARRIER_STRIDE = 32  # of the counters, in csrc/cuda/factor.hpp
 
@@ -26,11 +26,7 @@ _TEAMS_OF_MULTIPROCESSOR = 16  # no more run at once
 class _Arguments(Arguments):
     """FactorArguments of csrc/cuda/factor.hpp."""
 
-    _fields_ = fields(
-        "n_sequences n_steps team_blocks",
-        "angles memory probabilities memory_out grad_probabilities grad_memory_out grad_angles grad_memory "
-        "workspace kept barriers",
-    )
+    _fields_ = fields("n_sequences n_steps team_blocks", f"{ARRAYS} barriers")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.arguments import REALS, Arguments, fields
 from qrnn_fast.cuda.device import Device
-from qrnn_fast.cuda.exact import ExactEngine
+from qrnn_fast.cuda.exact import ARRAYS, ExactEngine
 
 _THREADS = 256
 _LANES = (32, 16, 8, 4, 2, 1)
@@ -20,11 +20,7 @@ _LANES = (32, 16, 8, 4, 2, 1)
 class _Arguments(Arguments):
     """PauliArguments of csrc/cuda/pauli.hpp."""
 
-    _fields_ = fields(
-        "n_sequences n_steps",
-        "angles memory probabilities memory_out grad_probabilities grad_memory_out grad_angles grad_memory "
-        "workspace kept",
-    )
+    _fields_ = fields("n_sequences n_steps", ARRAYS)
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,7 @@ class _Launch:
     grid: int
     workspace: int  # numbers of a block
     in_shared: bool
+    kept: int  # numbers that the adjoint keeps, of a block
 
 
 class PauliEngine(ExactEngine):
@@ -58,20 +55,18 @@ class PauliEngine(ExactEngine):
         else:
             in_shared = workspace <= numbers
         grid = -(-n_sequences // lanes)
-        of_block = 0 if in_shared else workspace
-        if adjoint:
-            of_block += (n_steps + 1) * self._plan.kept_size() * lanes
+        kept = (n_steps + 1) * self._plan.kept_size() * lanes if adjoint else 0
+        of_block = kept if in_shared else kept + workspace
         if of_block > 0:
             at_once = self._groups_at_once(of_block * angles.itemsize, n_steps)
             # More blocks than are at work at a time would only take memory.
             grid = min(grid, 16 * self._device.n_multiprocessors, at_once)
-        return _Launch(lanes, _THREADS, grid, workspace, in_shared)
+        return _Launch(lanes, _THREADS, grid, workspace, in_shared, kept)
 
     def _launch(self, angles: Tensor, *, adjoint: bool, **arrays: Tensor | None) -> None:
         launch = self._shape(angles, adjoint=adjoint)
         if adjoint:
-            of_block = (angles.shape[1] + 1) * self._plan.kept_size() * launch.lanes
-            arrays["kept"] = angles.new_empty(launch.grid * of_block)
+            arrays["kept"] = angles.new_empty(launch.grid * launch.kept)
         if not launch.in_shared:
             arrays["workspace"] = angles.new_empty(launch.grid * launch.workspace)
         shared = launch.workspace * angles.itemsize if launch.in_shared else 0
