@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "cuda/exact.hpp"
+
 namespace qrnn {
 namespace cuda {
 
@@ -92,23 +94,12 @@ struct FactorScratch {
           size((parts + (with_adjoint ? 2 * real_bytes * s.most_entries * gradient_parts : 0) + 15) / 16 * 16) {}
 };
 
-// Row-major arrays of the caller as in engines/run.hpp; memories are (B, 2^m, 2^m, 2), null for |0..0> or for a
-// gradient of zero. `workspace`: for each team layout.size numbers, null where shared memory holds them; `kept`: for
-// each team T * kept_size() numbers; `barriers`: for each team a counter that is zero, `barrier_stride` apart.
+// `workspace`: for each team layout.size numbers; `kept`: for each T * kept_size(); `barriers`: for each team a counter
+// that is zero, `barrier_stride` apart.
 template <class Real>
-struct FactorArguments {
+struct FactorArguments : ExactArguments<Real> {
     static constexpr std::int64_t barrier_stride = 32;
-    std::int64_t n_sequences, n_steps, team_blocks;
-    const Real* angles;
-    const Real* memory;
-    Real* probabilities;
-    Real* memory_out;
-    const Real* grad_probabilities;
-    const Real* grad_memory_out;
-    Real* grad_angles;
-    Real* grad_memory;
-    Real* workspace;
-    Real* kept;
+    std::int64_t team_blocks;
     std::uint32_t* barriers;
 };
 

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "cuda/exact.hpp"
+
 namespace qrnn {
 namespace cuda {
 
@@ -57,23 +59,9 @@ struct PauliLayout {
           size(tape + (with_adjoint ? s.tape_size * lanes : 0)) {}
 };
 
-// Row-major arrays of the caller as in engines/run.hpp; memories are (B, 2^m, 2^m, 2), null for |0..0> or for a
-// gradient of zero. `workspace`: for each block of the grid layout.size numbers, null where shared memory holds them;
-// `kept`: for each block of the grid (T + 1) * kept_size() * lanes numbers.
+// `workspace`: for each block of the grid layout.size numbers; `kept`: for each (T + 1) * kept_size() * lanes.
 template <class Real>
-struct PauliArguments {
-    std::int64_t n_sequences, n_steps;
-    const Real* angles;
-    const Real* memory;
-    Real* probabilities;
-    Real* memory_out;
-    const Real* grad_probabilities;
-    const Real* grad_memory_out;
-    Real* grad_angles;
-    Real* grad_memory;
-    Real* workspace;
-    Real* kept;
-};
+using PauliArguments = ExactArguments<Real>;
 
 }  // namespace cuda
 }  // namespace qrnn

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cuda/source.hpp"
+#include "engines/pauli/plan/block_list.hpp"
 
 namespace qrnn {
 namespace {
@@ -21,37 +22,25 @@ std::string block(const Block& b) {
            "\n";
 }
 
-// Calls f(place, is it written) for all places of the state that a block touches.
-template <class F>
-void for_each_place(const PauliProgram& p, const Block& b, F f) {
-    const std::int32_t* at = p.offsets + 2 * static_cast<std::int64_t>(b.columns);
-    for (std::int32_t column = 0; column < b.n_columns; ++column) {
-        if (b.form == BlockForm::scattered_row) {
-            for (int k = 0; k < b.cols; ++k) f(*at++, false);
-            f(*at++, true);
-            continue;
-        }
-        for (int k = 0; k < b.cols; ++k) f(at[0] + b.in[k], false);
-        for (int k = 0; k < b.rows; ++k) f(at[1] + b.out[k], true);
-        at += 2;
-    }
-}
-
 // By block: whether it touches what was written since the last barrier, or writes what was read.
 std::vector<std::int32_t> waits(const PauliProgram& p, const BlockList& list) {
     std::vector<std::int32_t> result;
     std::vector<char> is_read(p.n_places, 0), is_written(p.n_places, 0);
     for (int i = 0; i < list.n_blocks; ++i) {
+        const std::vector<Column> columns = columns_of(list.blocks[i], p.offsets);
         bool must_wait = false;
-        for_each_place(p, list.blocks[i], [&](std::int32_t place, bool written) {
-            must_wait = must_wait || is_written[place] || (written && is_read[place]);
-        });
+        for (const Column& column : columns) {
+            for (const std::int32_t place : column.in) must_wait = must_wait || is_written[place];
+            for (const std::int32_t place : column.out) must_wait = must_wait || is_written[place] || is_read[place];
+        }
         if (must_wait) {
             std::fill(is_read.begin(), is_read.end(), 0);
             std::fill(is_written.begin(), is_written.end(), 0);
         }
-        for_each_place(p, list.blocks[i],
-                       [&](std::int32_t place, bool written) { (written ? is_written : is_read)[place] = 1; });
+        for (const Column& column : columns) {
+            for (const std::int32_t place : column.in) is_read[place] = 1;
+            for (const std::int32_t place : column.out) is_written[place] = 1;
+        }
         result.push_back(must_wait);
     }
     return result;

@@ -1,4 +1,4 @@
-"""What a kernel is handed: one plain struct, integers first, addresses of arrays behind them."""
+"""What a kernel is handed: one plain struct of integers and addresses of arrays."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Arguments(ctypes.Structure):
 
 
 def fields(integers: str, arrays: str) -> list[tuple[str, Any]]:
-    """`_fields_` of a subclass of `Arguments`, from names with spaces between them."""
+    """`_fields_` of a subclass of `Arguments`, integers first, from names with spaces between them."""
     return [
         *((name, ctypes.c_int64) for name in integers.split()),
         *((name, ctypes.c_void_p) for name in arrays.split()),

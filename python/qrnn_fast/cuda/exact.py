@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from qrnn_fast.circuit import Circuit
+from qrnn_fast.cuda.arguments import fields
 from qrnn_fast.cuda.device import Device
 
-ARRAYS = (
-    "angles memory probabilities memory_out grad_probabilities grad_memory_out grad_angles grad_memory workspace kept"
+EXACT_FIELDS = fields(
+    "n_sequences n_steps",
+    "angles memory probabilities memory_out grad_probabilities grad_memory_out grad_angles grad_memory workspace kept",
 )
-"""The arrays that the kernels of both engines take, in their order."""
+"""Of ExactArguments of csrc/cuda/exact.hpp, which the kernels of both engines take."""
 
 
 class ExactEngine(ABC):

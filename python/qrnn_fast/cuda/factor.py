@@ -12,7 +12,7 @@ from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.arguments import REALS, Arguments, fields
 from qrnn_fast.cuda.device import Device
-from qrnn_fast.cuda.exact import ARRAYS, ExactEngine
+from qrnn_fast.cuda.exact import EXACT_FIELDS, ExactEngine
 
 _BARRIER_STRIDE = 32  # of the counters, in csrc/cuda/factor.hpp
 
@@ -26,7 +26,7 @@ _TEAMS_OF_MULTIPROCESSOR = 16  # no more run at once
 class _Arguments(Arguments):
     """FactorArguments of csrc/cuda/factor.hpp."""
 
-    _fields_ = fields("n_sequences n_steps team_blocks", f"{ARRAYS} barriers")
+    _fields_ = EXACT_FIELDS + fields("team_blocks", "barriers")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from qrnn_fast import _core
 from qrnn_fast.circuit import Circuit
-from qrnn_fast.cuda.arguments import REALS, Arguments, fields
+from qrnn_fast.cuda.arguments import REALS, Arguments
 from qrnn_fast.cuda.device import Device
-from qrnn_fast.cuda.exact import ARRAYS, ExactEngine
+from qrnn_fast.cuda.exact import EXACT_FIELDS, ExactEngine
 
 _THREADS = 256
 _LANES = (32, 16, 8, 4, 2, 1)
@@ -20,7 +20,7 @@ _LANES = (32, 16, 8, 4, 2, 1)
 class _Arguments(Arguments):
     """PauliArguments of csrc/cuda/pauli.hpp."""
 
-    _fields_ = fields("n_sequences n_steps", ARRAYS)
+    _fields_ = EXACT_FIELDS
 
 
 @dataclass(frozen=True)

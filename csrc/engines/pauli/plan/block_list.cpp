@@ -38,6 +38,29 @@ std::int32_t neighbours(const Block& block, const std::vector<std::int32_t>& off
 
 }  // namespace
 
+std::vector<Column> columns_of(const Block& b, const std::int32_t* offsets) {
+    std::vector<Column> columns(b.n_columns);
+    const std::int32_t* next = offsets + 2 * static_cast<std::int64_t>(b.columns);
+    for (Column& column : columns) {
+        if (b.form == BlockForm::scattered_row) {
+            column.in.assign(next, next + b.cols);
+            column.out.assign(next + b.cols, next + b.cols + 1);
+            next += b.cols + 1;
+            continue;
+        }
+        if (b.form == BlockForm::exchange) {
+            for (const std::int32_t row : b.in)
+                for (int k = 0; k < 4; ++k) column.in.push_back(next[0] + row + k);
+            column.out = column.in;
+        } else {
+            for (int c = 0; c < b.cols; ++c) column.in.push_back(next[0] + b.in[c]);
+            for (int r = 0; r < b.rows; ++r) column.out.push_back(next[1] + b.out[r]);
+        }
+        next += 2;
+    }
+    return columns;
+}
+
 // Columns are split by how their places lie to each other; each split is one block. Few columns are not worth a block
 // of their own.
 void add_columns(const BlockTemplate& block, std::vector<Column>& all_columns, std::vector<std::int32_t>& offsets,

@@ -20,6 +20,9 @@ struct Column {
     std::vector<std::int32_t> in, out;
 };
 
+// Places that a block reads and writes, column by column.
+std::vector<Column> columns_of(const Block& block, const std::int32_t* offsets);
+
 // Appends blocks that apply the template's matrix to all these columns to `list`, and their columns to `offsets`.
 void add_columns(const BlockTemplate& block, std::vector<Column>& columns, std::vector<std::int32_t>& offsets,
                  std::vector<LaidOutBlock>& list);

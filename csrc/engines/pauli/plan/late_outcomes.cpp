@@ -6,35 +6,11 @@
 namespace qrnn {
 namespace {
 
-// Places that a block reads and writes, column by column.
-std::vector<Column> columns_of(const Block& b, const std::vector<std::int32_t>& offsets) {
-    std::vector<Column> columns(b.n_columns);
-    const std::int32_t* next = offsets.data() + 2 * static_cast<std::int64_t>(b.columns);
-    for (Column& column : columns) {
-        if (b.form == BlockForm::scattered_row) {
-            column.in.assign(next, next + b.cols);
-            column.out.assign(next + b.cols, next + b.cols + 1);
-            next += b.cols + 1;
-            continue;
-        }
-        if (b.form == BlockForm::exchange) {
-            for (const std::int32_t row : b.in)
-                for (int k = 0; k < 4; ++k) column.in.push_back(next[0] + row + k);
-            column.out = column.in;
-        } else {
-            for (int c = 0; c < b.cols; ++c) column.in.push_back(next[0] + b.in[c]);
-            for (int r = 0; r < b.rows; ++r) column.out.push_back(next[1] + b.out[r]);
-        }
-        next += 2;
-    }
-    return columns;
-}
-
 class Separation {
   public:
     Separation(const std::vector<LaidOutBlock>& step, std::int32_t n_places, std::vector<std::int32_t>& offsets)
         : step_(step), offsets_(offsets), n_places_(n_places), live_(n_places, 0), held_(n_places) {
-        for (const LaidOutBlock& laid : step) columns_.push_back(columns_of(laid.block, offsets));
+        for (const LaidOutBlock& laid : step) columns_.push_back(columns_of(laid.block, offsets.data()));
         result_.first_saved = n_places;
     }
 
@@ -43,7 +19,8 @@ class Separation {
                      std::int32_t n_memory) {
         std::fill_n(live_.begin(), n_memory, 1);
         for (const std::int32_t place : cleared) live_[place] = 0;
-        for (size_t i = restore.size(); i-- > 0;) read_and_written(columns_of(restore[i].block, offsets_), false);
+        for (size_t i = restore.size(); i-- > 0;)
+            read_and_written(columns_of(restore[i].block, offsets_.data()), false);
         live_at_end_ = live_;
         needed_.assign(step_.size(), 0);
         for (size_t i = step_.size(); i-- > 0;) {
