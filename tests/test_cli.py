@@ -77,6 +77,15 @@ def test_train_refuses_bad_settings(tmp_path: Path, options: list[str], message:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", [["evaluate", "run"], ["forecast", "run"], ["demo"], ["compare", "--out", "st"]])
+def test_torchrun_is_for_train_alone(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    refused = call(*command)
+    assert refused.exit_code == 2
+    assert f"qrnn-fast {command[0]} is for one process" in refused.stderr
+
+
 def test_train_refuses_bad_data(tmp_path: Path) -> None:
     record = np.random.default_rng(0).normal(size=(120, 3))
     record[40, 2] = np.nan

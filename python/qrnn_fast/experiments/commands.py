@@ -21,7 +21,7 @@ from qrnn_fast.experiments.model import evaluations_per_sequence, make_model
 from qrnn_fast.experiments.noise import GRAMMAR
 from qrnn_fast.experiments.options import plain_errors, settings_as_options
 from qrnn_fast.experiments.progress import TrainingProgress, make_console
-from qrnn_fast.experiments.ranks import Ranks
+from qrnn_fast.experiments.ranks import Ranks, refuse_torchrun
 from qrnn_fast.experiments.report import errors_table
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
 from qrnn_fast.experiments.study.command import compare
@@ -36,6 +36,14 @@ app = typer.Typer(
     help="qrnn_fast: train and measure quantum recurrent neural networks.",
 )
 app.command()(compare)
+
+
+@app.callback()
+@plain_errors
+def run_once(context: typer.Context) -> None:
+    """Refuse torchrun's several processes where each would do all the work, and write to the others' files."""
+    if context.invoked_subcommand != "train":
+        refuse_torchrun(f"qrnn-fast {context.invoked_subcommand}")
 
 
 def _train(trainer: Trainer, console: Console, *, tensorboard: bool) -> None:

@@ -8,6 +8,7 @@ business.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -145,6 +146,12 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def refuse_torchrun(command: str) -> None:
+    """Raise ValueError where torchrun has started several processes for a command that is for one."""
+    if dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1:
+        raise ValueError(f"{command} is for one process, and torchrun has started several; call it without torchrun")
 
 
 def _together(collective: _Collective, *arguments: object) -> None:
