@@ -150,6 +150,7 @@ def isometry_steps(angles: np.ndarray, n: int = 8) -> tuple[np.ndarray, np.ndarr
     return np.array(probs), rho
 
 
+@pytest.mark.limits
 def test_long_run() -> None:
     circuit = cells.crx_chain(8)
     plan = _core.Plan(circuit._core, "pauli")
@@ -311,6 +312,7 @@ def test_nothing_measured_is_refused() -> None:
         _core.Plan(Circuit(2).h(0)._core)
 
 
+@pytest.mark.limits
 @pytest.mark.parametrize("shots", [None, 2000])
 def test_interrupt_stops_a_long_call(shots: int | None) -> None:
     script = f"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import qrnn_fast as qf
@@ -50,7 +51,7 @@ def test_threads_of_python_share_a_plan() -> None:
 OPENMP = """
 import sys, torch
 import qrnn_fast as qf
-from qrnn_fast.experiments.libraries import openmp_libraries
+from qrnn_fast.openmp import openmp_libraries
 torch.set_num_threads(2)
 circuit = qf.cells.crx_chain(4)
 angles = torch.rand(64, 5, circuit.n_angles, dtype=torch.float64)
@@ -77,6 +78,23 @@ def test_openmp_libraries(rest: str) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", OPENMP + rest], check=True, timeout=120)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="wheels for other systems find it otherwise")
+def test_an_openmp_library_that_pytorch_keeps_to_itself_is_shown() -> None:
+    """As with PyTorch's wheels for aarch64, where nothing but PyTorch would find it."""
+    path = next((Path(torch.__file__).parent / "lib").glob("libgomp*"))
+    script = f"""
+import ctypes, os, runpy, sys, types
+sys.modules["torch"] = types.ModuleType("torch")
+sys.modules["torch"].__file__ = {torch.__file__!r}
+library = ctypes.CDLL({str(path)!r}, mode=os.RTLD_LOCAL)
+assert not hasattr(ctypes.CDLL(None), "GOMP_parallel")
+runpy.run_path({qf.openmp.__file__!r})
+assert hasattr(ctypes.CDLL(None), "GOMP_parallel")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+@pytest.mark.limits
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space")
 def test_the_end_of_memory_is_an_exception() -> None:
     """What is above half of the limit is refused with the figures; what the system then has not got is MemoryError."""

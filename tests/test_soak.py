@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.limits
 def test_memory_stays_flat() -> None:
     soak = Path(__file__).parents[1] / "bench" / "soak.py"
     told = subprocess.run([sys.executable, soak, "600"], capture_output=True, text=True, check=False)

@@ -1,7 +1,6 @@
 """Fast, exact simulation and training of quantum recurrent neural networks."""
 
-import torch  # noqa: F401  before the extension, which uses the OpenMP library that torch has loaded
-
+import qrnn_fast.openmp  # noqa: F401  before the extension, which uses the library it shows
 from qrnn_fast import backends, cells, noise
 from qrnn_fast.circuit import Angle, Circuit
 from qrnn_fast.encoders import InputsAndWeights

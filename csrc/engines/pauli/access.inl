@@ -1,9 +1,10 @@
 // How blocks reach the state and their coefficients.
 //
-// An Access says what an element is, where coefficients come from and how the elements of `step` columns are reached,
-// which are `run` elements. For a batch kernel, where an element is a lane vector, Run: of neighbours, or of one column
-// at a time. For a single sequence OneNumber, where an element is one number, and Columns (four or eight that are
-// neighbours), TwiceFour (neighbours among themselves) and FourApart, where it is the numbers of so many columns.
+// An Access says what an element is, how it is Stored (at any number's place where it is the numbers of columns), where
+// coefficients come from and how the elements of `step` columns are reached, which are `run` elements. For a batch
+// kernel, where an element is a lane vector, Run: of neighbours, or of one column at a time. For a single sequence
+// OneNumber, where an element is one number, and Columns (four or eight that are neighbours), TwiceFour (neighbours
+// among themselves) and FourApart, where it is the numbers of so many columns.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
@@ -19,6 +20,7 @@ QRNN_INLINE Part* moved(Part* p, int64_t offset) {
 template <class Real, int stride, int length>
 struct Run {
     using Element = VectorOf<Real>;
+    using Stored = Element;
     using Number = VectorOf<Real>;
     using Position = int64_t;
     static constexpr int step = length, run = length;
@@ -41,6 +43,7 @@ constexpr int single_lanes = single_parts * Lanes<Real>::n;
 template <class Real>
 struct OneNumber {
     using Element = Real;
+    using Stored = Real;
     using Number = Real;
     using Position = int64_t;
     static constexpr int step = 1, run = 1;
@@ -56,7 +59,8 @@ struct OneNumber {
 
 template <class Real, int n>
 struct Columns {
-    typedef Real Element __attribute__((vector_size(n * sizeof(Real)), aligned(sizeof(Real)), may_alias));
+    typedef Real Element __attribute__((vector_size(n * sizeof(Real)), may_alias));
+    typedef Real Stored __attribute__((vector_size(n * sizeof(Real)), aligned(sizeof(Real)), may_alias));
     using Number = Real;
     using Position = int64_t;
     static constexpr int step = n, run = 1;
@@ -75,10 +79,10 @@ struct Columns {
     }
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
     QRNN_INLINE Element load(const Real* place, Position at) const {
-        return *reinterpret_cast<const Element*>(moved(place, at));
+        return *reinterpret_cast<const Stored*>(moved(place, at));
     }
     QRNN_INLINE void store(Real* place, Position at, Element x) const {
-        *reinterpret_cast<Element*>(moved(place, at)) = x;
+        *reinterpret_cast<Stored*>(moved(place, at)) = x;
     }
 };
 
@@ -86,19 +90,20 @@ template <class Real>
 struct TwiceFour : Columns<Real, 8> {
     using Element = typename Columns<Real, 8>::Element;
     using Four = typename Columns<Real, 4>::Element;
+    using StoredFour = typename Columns<Real, 4>::Stored;
     struct Position {
         int64_t at[2];
     };
 
     QRNN_INLINE Position position(const int32_t* offset) const { return {{offset[0], offset[8]}}; }
     QRNN_INLINE Element load(const Real* place, const Position& p) const {
-        const Four a = *reinterpret_cast<const Four*>(moved(place, p.at[0]));
-        const Four b = *reinterpret_cast<const Four*>(moved(place, p.at[1]));
+        const Four a = *reinterpret_cast<const StoredFour*>(moved(place, p.at[0]));
+        const Four b = *reinterpret_cast<const StoredFour*>(moved(place, p.at[1]));
         return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
     }
     QRNN_INLINE void store(Real* place, const Position& p, Element x) const {
-        *reinterpret_cast<Four*>(moved(place, p.at[0])) = __builtin_shufflevector(x, x, 0, 1, 2, 3);
-        *reinterpret_cast<Four*>(moved(place, p.at[1])) = __builtin_shufflevector(x, x, 4, 5, 6, 7);
+        *reinterpret_cast<StoredFour*>(moved(place, p.at[0])) = __builtin_shufflevector(x, x, 0, 1, 2, 3);
+        *reinterpret_cast<StoredFour*>(moved(place, p.at[1])) = __builtin_shufflevector(x, x, 4, 5, 6, 7);
     }
 };
 

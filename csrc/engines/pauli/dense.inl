@@ -21,7 +21,7 @@ void block_forward(const Block& b, const int32_t* columns, const Access access, 
     for (int r = 0; r < R; ++r)
         for (int k = 0; k < C; ++k) c[r * C + k] = access.coefficient(b.coefficient[4 * r + k]);
     Number *in[C], *out[R];
-    V* tape = reinterpret_cast<V*>(tape_begin);
+    typename Access::Stored* tape = reinterpret_cast<typename Access::Stored*>(tape_begin);
     find_places<C>(b.in, state, in);
     find_places<R>(b.out, state, out);
     for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
@@ -55,7 +55,7 @@ QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants
     for (int j = 0; j < N * C; ++j) sum[j] = V{};
     Number* out[N];
     find_places<N>(b.out + first, adjoint, out);
-    const V* tape = reinterpret_cast<const V*>(tape_begin);
+    const typename Access::Stored* tape = reinterpret_cast<const typename Access::Stored*>(tape_begin);
     for_each_element_of(access, columns, b.n_columns, [&](auto, auto o) __attribute__((always_inline)) {
         V x[C];
         for (int k = 0; k < C; ++k) x[k] = *tape++;

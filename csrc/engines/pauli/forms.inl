@@ -38,7 +38,7 @@ void turns_forward(const Block& b, const int32_t* columns, const Access access, 
     V c[size];
     for (int k = 0; k < size; ++k) c[k] = access.coefficient(b.coefficient[k]);
     Number *in[size], *out[size];
-    V* tape = reinterpret_cast<V*>(tape_begin);
+    typename Access::Stored* tape = reinterpret_cast<typename Access::Stored*>(tape_begin);
     find_places<size>(b.in, state, in);
     find_places<size>(b.out, state, out);
     for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
@@ -68,7 +68,7 @@ void turns_adjoint(const Block& b, const int32_t* columns, const Access access, 
         sum[k] = V{};
     }
     Number *in[size], *out[size];
-    const V* tape = reinterpret_cast<const V*>(tape_begin);
+    const typename Access::Stored* tape = reinterpret_cast<const typename Access::Stored*>(tape_begin);
     find_places<size>(b.in, adjoint, in);
     find_places<size>(b.out, adjoint, out);
     for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {

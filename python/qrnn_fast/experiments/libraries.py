@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import torch
 
-_OPENMP = ("libgomp", "libomp", "libiomp")
-
-
-def openmp_libraries() -> list[str]:
-    """The files of the OpenMP libraries in this process; empty where the system, other than Linux, does not tell."""
-    maps = Path("/proc/self/maps")
-    if not maps.exists():
-        return []
-    files = {line.split(maxsplit=5)[5] for line in maps.read_text().splitlines() if "/" in line}
-    return sorted(file for file in files if Path(file).name.startswith(_OPENMP))
+from qrnn_fast.openmp import openmp_libraries
 
 
 def libraries() -> dict[str, str]:
