@@ -9,6 +9,7 @@ import qrnn_fast as qf
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qiskit_aer import noise
 from qrnn_fast import Circuit, cells
 from scipy.stats import chi2
 from strategies import N_SLOTS, circuits
@@ -223,11 +224,49 @@ def test_exact_results_need_a_density_matrix() -> None:
         qf.evolve(cells.crx_chain(2), torch.zeros(1, 1, 13), backend=qf.backends.Aer(method="statevector"))
 
 
+def noise_of(op: str, *qubits: int) -> noise.NoiseModel:
+    model, error = noise.NoiseModel(), noise.depolarizing_error(0.2, 2 if op == "cx" else 1)
+    if op == "readout":
+        model.add_readout_error([[0.9, 0.1], [0.2, 0.8]], qubits)
+    elif qubits:
+        model.add_quantum_error(error, op, qubits)
+    else:
+        model.add_all_qubit_quantum_error(error, op)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (noise_of("readout", 1), "taken without measuring"),
+        (noise_of("measure", 1), "taken without measuring"),
+        (noise_of("measure"), "taken without measuring"),
+        (noise_of("cx"), "gates and resets of their own"),  # the qubits are not reset: outcomes are copied by CX
+    ],
+)
+def test_noise_that_exact_results_would_not_show_is_refused(model: noise.NoiseModel, message: str) -> None:
+    circuit = Circuit(2).h(0).cx(0, 1).measure(1)
+    if "measuring" in message:
+        circuit.reset(1)
+    angles, aer = torch.zeros(1, 1, 0, dtype=torch.float64), qf.backends.Aer(noise_model=model)
+    with pytest.raises(ValueError, match=message):
+        qf.evolve(circuit, angles, backend=aer)
+    qf.evolve(circuit, angles, backend=aer, shots=10)
+    carried_on = noise_of("readout", 0), noise_of("measure", 0), noise_of("reset", 1)
+    for other in carried_on if "measuring" in message else ():
+        probs, _ = qf.evolve(circuit, angles, backend=qf.backends.Aer(noise_model=other))
+        torch.testing.assert_close(probs, torch.full_like(probs, 0.5))
+
+
 def test_refused_input() -> None:
     circuit = cells.crx_chain(2)
     angles = torch.zeros(1, 1, circuit.n_angles, dtype=torch.float64)
     with pytest.raises(ValueError, match="takes no memory"):
         qf.evolve(circuit, angles, random_memory(1, circuit, 0), backend=qf.backends.Aer(shots=10))
+    with pytest.raises(ValueError, match=r"memory must have the shape \(1, 2, 2\), got \(3, 2, 2\)"):
+        qf.evolve(circuit, angles, random_memory(3, circuit, 0), backend=EXACT)
+    with pytest.raises(ValueError, match="not Hermitian"):
+        qf.evolve(circuit, angles, torch.ones(1, 2, 2, dtype=torch.complex128).triu() / 2, backend=EXACT)
     with pytest.raises(ValueError, match="finite angles only"):
         qf.evolve(circuit, angles + float("nan"), backend=EXACT)
     with pytest.raises(ValueError, match="measures nothing"):

@@ -15,6 +15,7 @@ from qiskit_aer.noise import NoiseModel
 from torch import Tensor
 
 from qrnn_fast.circuit import Circuit, Operation
+from qrnn_fast.memory import check_memory
 from qrnn_fast.qiskit_io import SequenceParameters, build
 from qrnn_fast.readout import confuse, confuse_counts, confusions
 
@@ -46,7 +47,9 @@ class Aer:
         precision: "double" or "single".
         seed_simulator: where the random numbers start, in place of what is drawn from torch's generator. Calls draw
             different numbers, but another backend made with the same one draws the same in the same calls.
-        noise_model: a qiskit_aer NoiseModel or None: noise that Aer adds by itself, besides the circuit's own.
+        noise_model: a qiskit_aer NoiseModel or None: noise that Aer adds by itself, besides the circuit's own. Exact
+            results are refused where they would not show it: errors of measuring and reading, and any noise in circuits
+            that go on after a measurement or do not reset what they measured.
         max_parallel_threads: 0 for all cores.
         options: more of Aer's options by name, such as `matrix_product_state_max_bond_dimension` or `fusion_enable`.
 
@@ -134,7 +137,8 @@ class Aer:
             (B, T, 2^r) in the dtype of the angles, and (B, 2^m, 2^m), or None with shots.
 
         Raises:
-            ValueError: a memory together with shots, angles that are not finite or of a wrong shape.
+            ValueError: a memory together with shots or that is no density matrix, angles that are not finite, a wrong
+                shape, or noise that exact results would not show.
             RuntimeError: Aer reports a failure, or did not use the seeds that it should.
         """
         shots = self.shots if shots is None else shots
@@ -153,9 +157,11 @@ class Aer:
         )
 
     def refusal(self, circuit: Circuit, *, exact: bool) -> str:
-        """Why there is no room for this circuit, exactly or by shots; empty where there is."""
+        """Why this circuit cannot run, exactly or by shots: noise or room; empty where it can."""
         simulator = self._density_simulator if exact else self._simulator
         n_ancillas = len(circuit.readout) if exact and not _only_reset_after_measuring(circuit) else 0
+        if exact and (noise := self._noise_of_measurements(circuit, copies=n_ancillas > 0)):
+            return noise
         needed, room = circuit.n_qubits + n_ancillas, simulator.num_qubits
         if needed <= room:
             return ""
@@ -165,14 +171,38 @@ class Aer:
             f"has {circuit.n_qubits}{further}; use fewer qubits, or shots with method='matrix_product_state'"
         )
 
+    def _noise_of_measurements(self, circuit: Circuit, *, copies: bool) -> str:
+        """Why exact results would not have Aer's own noise of the measurements; empty where they have it."""
+        noise = self._options["noise_model"]
+        if noise is None or noise.is_ideal():
+            return ""
+        way_out = "; use shots, or the noise of the circuit (noise=qf.NoiseModel.from_qiskit(model))"
+        if copies:
+            return (
+                "Aer's exact results of a circuit that goes on after a measurement, or does not reset what it "
+                f"measured, take gates and resets of their own, which its noise model would act on{way_out}"
+            )
+        local = noise._local_quantum_errors.get("measure", {}), noise._local_readout_errors
+        everywhere = "measure" in noise._default_quantum_errors or noise._default_readout_error is not None
+        if everywhere or any((qubit,) in errors for qubit in circuit.readout for errors in local):
+            return (
+                "Aer's exact results are taken without measuring, so that the errors of measuring and reading in its "
+                f"noise model would not act{way_out}"
+            )
+        return ""
+
     # ---- exact
 
     def _exact(self, circuit: Circuit, angles: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
         n_rows, n_steps = angles.shape[:2]
         dim = 2 ** len(circuit.memory)
         dtype = torch.complex64 if angles.dtype == torch.float32 else torch.complex128
+        if memory is not None:
+            if memory.shape != (n_rows, dim, dim):
+                raise ValueError(f"memory must have the shape {(n_rows, dim, dim)}, got {tuple(memory.shape)}")
+            check_memory(memory)
         if n_steps == 0 or n_rows == 0:
-            zero = torch.zeros(n_rows, dim, dim, dtype=dtype)
+            zero = angles.new_zeros(n_rows, dim, dim, dtype=dtype)
             zero[:, 0, 0] = 1
             return angles.new_zeros(
                 n_rows, n_steps, 2 ** len(circuit.readout)
@@ -184,8 +214,8 @@ class Aer:
         if circuit.memory:
             finals = torch.stack([torch.from_numpy(result.data(b)["memory"].data.copy()) for b in range(n_rows)])
         else:
-            finals = torch.ones(n_rows, 1, 1)
-        told = confuse(torch.tensor(np.array(probs)), confusions(circuit))
+            finals = angles.new_ones(n_rows, 1, 1)
+        told = confuse(torch.from_numpy(np.array(probs)), confusions(circuit))
         return told.to(angles.dtype), finals.to(dtype)
 
     @staticmethod
@@ -196,12 +226,11 @@ class Aer:
         from qiskit import QuantumCircuit
 
         size = 2**prepared.num_qubits
-        index = torch.tensor([sum((i >> k & 1) << q for k, q in enumerate(circuit.memory)) for i in range(len(memory))])
-        rho = torch.zeros(size, size, dtype=torch.complex128)
-        hermitian = (memory + memory.mH) / 2
-        rho[index[:, None], index[None, :]] = hermitian.to(torch.complex128)
+        index = np.array([sum((i >> k & 1) << q for k, q in enumerate(circuit.memory)) for i in range(len(memory))])
+        rho = np.zeros((size, size), dtype=np.complex128)
+        rho[index[:, None], index] = ((memory + memory.mH) / 2).numpy()
         start = QuantumCircuit(*prepared.qregs)
-        start.set_density_matrix(rho.numpy())
+        start.set_density_matrix(rho)
         return start.compose(prepared)
 
     def _build_exact(self, circuit: Circuit, sequence: SequenceParameters) -> Any:
