@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -133,3 +134,25 @@ def test_what_is_added_to_aers_noise_model_counts(backend: str) -> None:
     ours, _ = qf.evolve(circuit, ANGLES, noise=noise, backend=backend)
     expected, _ = qf.evolve(cells.crx_chain(2), ANGLES, noise=qf.NoiseModel.from_qiskit(noise))
     torch.testing.assert_close(ours, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("backend", ["auto", "native"])
+def test_an_error_moved_to_another_gate_counts(backend: str) -> None:
+    circuit, noise, error = cells.crx_chain(2), aer.NoiseModel(), aer.pauli_error([("X", 0.3), ("I", 0.7)])
+    for gate in ("rx", "rz"):
+        noise.reset()
+        noise.add_all_qubit_quantum_error(error, [gate])
+        ours, _ = qf.evolve(circuit, ANGLES, noise=noise, backend=backend)
+        expected, _ = qf.evolve(circuit, ANGLES, noise=qf.NoiseModel.from_qiskit(noise))
+        torch.testing.assert_close(ours, expected, atol=0, rtol=0)
+
+
+def test_a_backend_that_is_not_hashable_is_refused() -> None:
+    @dataclass
+    class Mine:
+        name: str = "mine"
+
+        def run(self) -> None: ...
+
+    with pytest.raises(TypeError, match="must be hashable, and a Mine is not; make it a dataclass with frozen=True"):
+        qf.evolve(CIRCUIT, ANGLES, backend=Mine())

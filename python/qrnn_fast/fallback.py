@@ -48,6 +48,11 @@ def settle(circuit: Circuit, noise: Noise, backend: str | Backend, shots: int | 
         )
     elif not (hasattr(backend, "run") and hasattr(backend, "name")):
         raise TypeError(f"backend must be 'auto', 'native' or a backend object, got {type(backend).__name__}")
+    elif type(backend).__hash__ is None:
+        raise TypeError(
+            f"a backend must be hashable, and a {type(backend).__name__} is not; make it a dataclass with frozen=True "
+            "or eq=False"
+        )
     if backend != "auto":
         noisy = with_noise(circuit, _taken_over(circuit, noise))
         return Evaluation(noisy, NATIVE if isinstance(backend, str) else backend, shots)
@@ -60,7 +65,7 @@ def _taken_over(circuit: Circuit, noise: Noise) -> NoiseModel | None:
         return noise  # type: ignore[no-any-return]
     key = "taken over", *_identity(noise)
     if key not in circuit.remembered:
-        circuit.remembered[key] = _errors(noise), NoiseModel.from_qiskit(noise)
+        circuit.remembered[key] = _held(noise), NoiseModel.from_qiskit(noise)
     ours: NoiseModel = circuit.remembered[key][1]
     return ours
 
@@ -75,9 +80,7 @@ def _decide(circuit: Circuit, noise: Noise, shots: int | None) -> None:
     """What is done once, for real, while torch.compile traces; the code is valid for this circuit, noise and shots."""
     key = _key(noise, shots)
     if key not in circuit.remembered:
-        # With the noise itself, so that the ids in the key are nobody else's.
-        held = (noise, _errors(noise)) if _is_aers(noise) else noise
-        circuit.remembered[key] = held, _choose(circuit, noise, shots)
+        circuit.remembered[key] = _held(noise), _choose(circuit, noise, shots)
 
 
 _decide._dynamo_marked_constant = True  # type: ignore[attr-defined]
@@ -93,14 +96,27 @@ def _is_aers(noise: Noise) -> bool:
     return type(noise).__module__.startswith("qiskit_aer.")
 
 
-def _errors(noise: Noise) -> list[object]:
-    """The parts of Aer's noise model, which are replaced when something is added; comparing models takes seconds."""
-    tables = [noise._default_quantum_errors, *noise._local_quantum_errors.values(), noise._local_readout_errors]
-    return [*(error for table in tables for error in table.values()), noise._default_readout_error]
+def _errors(noise: Noise) -> list[tuple[Any, ...]]:
+    """The parts of Aer's noise model, behind where each acts; comparing models takes seconds.
+
+    A part is replaced when something is added to it.
+    """
+    return [
+        *noise._default_quantum_errors.items(),
+        *((name, *entry) for name, local in noise._local_quantum_errors.items() for entry in local.items()),
+        *noise._local_readout_errors.items(),
+        (noise._default_readout_error,),
+    ]
 
 
-def _identity(noise: Noise) -> tuple[int, ...]:
-    return id(noise), *map(id, noise._custom_noise_passes), *map(id, _errors(noise))
+def _identity(noise: Noise) -> tuple[Any, ...]:
+    parts = [(*place, id(error)) for *place, error in _errors(noise)]
+    return id(noise), *map(id, noise._custom_noise_passes), *parts
+
+
+def _held(noise: Noise) -> object:
+    """What has to stay in memory so that the ids in a key are nobody else's."""
+    return (noise, list(noise._custom_noise_passes), _errors(noise)) if _is_aers(noise) else noise
 
 
 def _choose(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:
