@@ -263,10 +263,16 @@ def test_other_damage_is_refused(service: Service, journal: Path, damage: Callab
     assert journal.read_text() == damaged
 
 
-def test_damaged_results_are_refused(service: Service, journal: Path) -> None:
+def _one_byte(content: bytes) -> bytes:
+    middle = content.index(b"counts.npy") + 40
+    return content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-30], lambda _: b"", _one_byte])
+def test_damaged_results_are_refused(service: Service, journal: Path, damage: Callable[[bytes], bytes]) -> None:
     call(runtime(service, journal))
     (file,) = stored(journal)
-    file.write_bytes(file.read_bytes()[:-30])
+    file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(JournalError, match=r"0-0\.npz: damaged"):
         call(runtime(service, journal))
     file.unlink()
@@ -310,3 +316,15 @@ def test_no_token_is_shown(service: Service, journal: Path, caplog: pytest.LogCa
 def test_refused_positions(service: Service, number: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="position must be"):
         runtime(service).position = number
+
+
+def test_a_call_that_could_not_be_written_is_when_it_is_made_again(service: Service, journal: Path) -> None:
+    later = journal.parent / "later" / "run.jsonl"
+    backend = runtime(service, later)
+    with pytest.raises(FileNotFoundError):
+        call(backend)
+    assert service.submissions == 0
+    later.parent.mkdir()
+    found = call(backend)
+    assert torch.equal(call(runtime(service, later)), found)
+    assert service.submissions == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def load_record(path: str | Path) -> NDArray[np.float64]:
         raise ValueError(f"{path}: no such file; {accepted}")
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, BadZipFile) as error:
         raise ValueError(
             f"{path}: cannot be read as a NumPy array of numbers; {accepted}; np.save(FILE, np.loadtxt(TEXT)) makes "
             "one of a table in a text file"

@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import uuid
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,10 @@ class Journal:
         """Jobs of this call are about to be submitted."""
         if call.begun_before:
             return
-        self._calls[call.number] = call
         self._append(
             "call", call=call.number, digest=call.digest, seed=seed, parts=call.parts, estimates=call.estimates
         )
+        self._calls[call.number] = call  # not before: a call that could not be written must be when it is made again
 
     def submitted(self, call: Call, part: int, job_id: str) -> None:
         """A job was submitted for a part."""
@@ -158,7 +159,7 @@ class Journal:
         try:
             with file.open("rb") as stream, np.load(stream) as stored:
                 counts: NDArray[np.uint32] = stored["counts"]
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, RuntimeError, BadZipFile, zlib.error) as error:
             raise JournalError(
                 f"{file}: damaged ({error}); delete it to have the job's results fetched again"
             ) from error
