@@ -235,3 +235,17 @@ def test_copies_over_ranks_need_a_process_group(estimator: object) -> None:
     circuit = table_circuit()
     with pytest.raises(RuntimeError, match="there is none; start the program with torchrun"):
         gradient(circuit, point(circuit, 1, 2), estimator)
+
+
+@pytest.mark.parametrize("estimator", ["parameter-shift", qf.FDSA(c=1e-4, wrt="angles")])
+def test_a_gradient_by_the_memory_that_comes_conjugated(estimator: object) -> None:
+    """Torch hands over conjugates as views."""
+    c = one_use_circuit("rx", "rxx", "crz")
+    a, weights = point(c, 2, 2), torch.randn(1, 2 ** len(c.memory), dtype=torch.complex128)
+
+    def found(estimator: object) -> Tensor:
+        x = a.clone().requires_grad_()
+        _, memory = qf.evolve(c, x, gradient=estimator)
+        return torch.autograd.grad((memory.conj() * weights).real.sum(), x)[0]
+
+    torch.testing.assert_close(found(estimator), found("adjoint"), rtol=0, atol=1e-6)

@@ -216,6 +216,7 @@ RHO = density(factor(C, 2))
         (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.SPSA(wrt="weights")}),
         (ValueError, r"QRNN.*wrt='angles'", {"gradient": qf.FDSA()}),
         (ValueError, "at least 1", {"shots": 0}),
+        (ValueError, "below 2\\^31", {"shots": 2**31}),
         (TypeError, "integer", {"shots": 10.0}),
         (TypeError, "noise", {"noise": object()}),
         (ValueError, "'auto', 'native'", {"backend": "cuda"}),
@@ -276,3 +277,15 @@ def test_check_memory() -> None:
         qf.check_memory(rho[..., :1])
     with pytest.raises(TypeError, match="complex"):
         qf.check_memory(rho.real)
+
+
+@pytest.mark.parametrize("estimator", ["parameter-shift", "spsa", "fdsa"])
+def test_the_default_device_has_no_say(estimator: str) -> None:
+    """What is not where the angles are is on the CPU, whatever torch.set_default_device says."""
+    c = circuit(2)
+    x = torch.rand(2, 3, c.n_angles, requires_grad=True)
+    with torch.device("meta"):
+        qf.evolve(c, x, gradient=estimator, shots=5)[0].sum().backward()
+        layer = qf.QRNN(1, c, gradient=estimator, shots=5, device="cpu")
+        padded = torch.zeros(3, 2, 1, device="cpu")
+        assert layer(padded, lengths=[3, 2])[0].device.type == "cpu"

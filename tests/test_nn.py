@@ -219,6 +219,23 @@ def test_initialisation_follows_the_study() -> None:
     assert not any(torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True))
 
 
+def test_a_layer_made_on_the_meta_device() -> None:
+    """Its memory is whatever lay there until its parameters are reset."""
+    for kind, arguments in ((qf.QRNN, (1, circuit())), (qf.QLSTM, (1, 1))):
+        with torch.device("meta"):
+            layer = kind(*arguments, **({"output": "z"} if kind is qf.QRNN else {}))
+        layer.to_empty(device="cpu").signs.fill_(math.nan)
+        layer.reset_parameters()
+        assert layer(torch.rand(2, 1))[0].isfinite().all()
+
+
+def test_estimators_over_weights_are_refused_under_vmap() -> None:
+    layer = qf.QRNN(1, circuit(), gradient="spsa")
+    x, stacked = torch.rand(2, 1), {name: p.detach().expand(2, *p.shape) for name, p in layer.named_parameters()}
+    with pytest.raises(RuntimeError, match=r"SPSA\(.*does not work under torch.func or torch.vmap; use wrt='angles'"):
+        torch.vmap(lambda p: torch.func.functional_call(layer, p, (x,))[0])(stacked)
+
+
 def test_the_default_circuit() -> None:
     model = qf.QRNN(1)
     assert model.circuit == cells.crx_chain(n_qubits=8, repeats=1)

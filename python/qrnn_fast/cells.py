@@ -122,11 +122,9 @@ def echo_state(
     n = _check(n_qubits, repeats)
     pairs = n // 2
     if hidden is None:
-        drawn = torch.randn(pairs, 2, generator=generator, dtype=torch.float64) * (math.pi / (2 * repeats))
-        hidden = drawn.tolist()
+        hidden = (_normal(pairs, 2, generator=generator) * (math.pi / (2 * repeats))).tolist()
     if entangle is None:
-        drawn = torch.randn(pairs, generator=generator, dtype=torch.float64) * (math.pi / (10 * repeats))
-        entangle = drawn.tolist()
+        entangle = (_normal(pairs, generator=generator) * (math.pi / (10 * repeats))).tolist()
     if len(hidden) != pairs or any(len(row) != 2 for row in hidden):
         raise ValueError(f"hidden must have the shape ({pairs}, 2), got {len(hidden)} rows of {[*map(len, hidden)]}")
     if len(entangle) != pairs:
@@ -273,9 +271,9 @@ def takaki(
     _at_least_one(n_data=n_data, n_memory=n_memory, depth=depth, slices=slices)
     n, data = n_data + n_memory, range(n_data)
     if fields is None:
-        fields = (2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1).tolist()
+        fields = _uniform(n, generator=generator).tolist()
     if couplings is None:
-        couplings = (2 * torch.rand(n, n, generator=generator, dtype=torch.float64) - 1).tolist()
+        couplings = _uniform(n, n, generator=generator).tolist()
     if len(fields) != n:
         raise ValueError(f"fields must have the shape ({n},), got {len(fields)} numbers")
     if len(couplings) != n or any(len(row) != n for row in couplings):
@@ -296,6 +294,16 @@ def takaki(
         for qubit in range(n):
             circuit.rx(circuit.angle(), qubit).rz(circuit.angle(), qubit).rx(circuit.angle(), qubit)
     return circuit.measure(data).reset(data)
+
+
+def _normal(*shape: int, generator: torch.Generator | None) -> torch.Tensor:
+    """Drawn from N(0, 1)."""
+    return torch.randn(*shape, generator=generator, dtype=torch.float64, device="cpu")
+
+
+def _uniform(*shape: int, generator: torch.Generator | None) -> torch.Tensor:
+    """Drawn from U(-1, 1)."""
+    return 2 * torch.rand(*shape, generator=generator, dtype=torch.float64, device="cpu") - 1
 
 
 def _rotate(circuit: Circuit, slot: int, qubit: int) -> None:

@@ -86,7 +86,7 @@ class Encoding(NamedTuple):
         """
         n_copies, n = parameters[0].shape[:2]
         n_steps = x.shape[:-1].numel()
-        places = torch.arange(n_steps).view(x.shape[:-1])[steps]
+        places = torch.arange(n_steps, device="cpu").view(x.shape[:-1])[steps]
         angles = self._map(
             lambda copy, own: self._call(copy, x).flatten(0, -2)[own],
             [p.flatten(0, 1) for p in parameters],

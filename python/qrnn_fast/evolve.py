@@ -124,7 +124,7 @@ def _call(
 def draw_seed(generator: torch.Generator | None) -> Tensor:
     """One int64 drawn from `generator` or, where None, from torch's default generator; a tensor without dimensions."""
     _check_generator(generator)
-    return torch.randint(2**63 - 1, (), generator=generator)
+    return torch.randint(2**63 - 1, (), generator=generator, device="cpu")
 
 
 def fork(generator: torch.Generator | None) -> torch.Generator:
@@ -175,6 +175,8 @@ def check_shots(shots: int | None) -> None:
         raise TypeError(f"shots must be an integer or None, got {shots!r}")
     if shots < 1:
         raise ValueError(f"shots must be at least 1, got {shots}; None asks for exact probabilities")
+    if shots >= 2**31:
+        raise ValueError(f"shots must be below 2^31, got {shots}; average several calls, or take None, which is exact")
 
 
 def check_ids(sequence_ids: Tensor, shape: tuple[int, ...]) -> None:

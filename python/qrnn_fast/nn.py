@@ -145,8 +145,9 @@ class QRNN(nn.Module):
 
         The default encoder: weights U(-s, s) with s = pi / (input_size r), biases U(-pi / (2 r), s / (2 r)), where r is
         the largest number of times that the circuit uses one angle: its repeats (Connerty and Stewart, 2025). Others
-        by their own `reset_parameters`.
+        by their own `reset_parameters`. What a layer made on the meta device lacks is there afterwards.
         """
+        self.signs.copy_(z_signs(len(self.circuit.readout), self.signs.device, self.signs.dtype))
         if type(self.encoder) is nn.Linear:
             uses = Counter(a.slot for op in self.circuit.operations for a in op.angles if isinstance(a, Angle))
             repeats = max(uses.values(), default=1)

@@ -333,7 +333,7 @@ def _vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[tuple
         raise ValueError("qf.evolve draws numbers; use torch.vmap(randomness='different'), not 'same'")
     if ids is not None and dims[3] is None:
         # Ids that are not mapped: every element of the map gets its own, counted on from the largest.
-        tensors[3], dims[3] = ids + (ids.max() + 1) * torch.arange(n)[:, None], 0
+        tensors[3], dims[3] = ids + (ids.max() + 1) * torch.arange(n, device="cpu")[:, None], 0
     folded = [seed if i == 2 else fold(t, d) for i, (t, d) in enumerate(zip(tensors, dims, strict=False))]
     outputs = (_EVOLVE if len(tensors) == 4 else _EVOLVE_BACKWARD)(*folded, problem)
     # A result without memory is empty, with nothing to unfold.

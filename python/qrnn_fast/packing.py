@@ -39,15 +39,16 @@ class Packing(NamedTuple):
             sequence_ids: (B,) of the sequences as they stood; None for their numbers.
         """
         starts = batch_sizes.cumsum(0) - batch_sizes  # where each step begins in the data
-        lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)  # descending, as the rows are
+        numbers = torch.arange(int(batch_sizes[0]), device="cpu")
+        lengths = (batch_sizes[:, None] > numbers).sum(0)  # descending, as the rows are
         distinct, counts = torch.unique_consecutive(lengths, return_counts=True)
-        ids = torch.arange(len(lengths)) if sequence_ids is None else sequence_ids
+        ids = numbers if sequence_ids is None else sequence_ids
         ids = ids if sorted_indices is None else ids[sorted_indices.cpu()]
         groups, order, first = [], [], 0
         for length, count in zip(distinct.tolist(), counts.tolist(), strict=True):
-            rows = torch.arange(first, first + count)
-            steps = starts[:length] + rows[:, None]
-            groups.append(Group(slice(first, first + count), ids[rows], steps))
+            rows = slice(first, first + count)
+            steps = starts[:length] + numbers[rows, None]
+            groups.append(Group(rows, ids[rows], steps))
             order.append(steps.flatten())
             first += count
         return cls(tuple(groups), torch.cat(order).argsort())

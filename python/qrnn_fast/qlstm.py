@@ -133,7 +133,8 @@ class QLSTM(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew, from U(-pi, pi)."""
+        """Draw all weights anew, from U(-pi, pi). What a layer made on the meta device lacks is there afterwards."""
+        self.signs.copy_(z_signs(self.hidden_size, self.signs.device, self.signs.dtype))
         nn.init.uniform_(self.gate_weights, -math.pi, math.pi)
         nn.init.uniform_(self.output_weights, -math.pi, math.pi)
 

@@ -155,9 +155,9 @@ def _asked(model: QRNN, name: str, steps: int, gradient: str | Estimator) -> lis
     """The calls of one update of one sequence: the circuit of each, and how often it runs."""
     trial, counting = copy.deepcopy(model), _Counting(name)
     trial.gradient, trial.backend, trial.noise, trial.shots = gradient, counting, None, None
-    parameter = next(trial.parameters(), torch.empty(0))
+    parameter = next(trial.parameters(), torch.empty(0, device="cpu"))
     with torch.random.fork_rng(devices=[]), torch.enable_grad():  # seeds and dropout masks are drawn for nothing
-        output, _ = trial(torch.zeros(steps, model.input_size, dtype=parameter.dtype))
+        output, _ = trial(torch.zeros(steps, model.input_size, dtype=parameter.dtype, device=parameter.device))
         output.sum().backward()
     return counting.asked
 

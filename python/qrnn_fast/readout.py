@@ -18,7 +18,7 @@ def confusions(circuit: Circuit) -> list[Confusion]:
     return [
         (
             tuple(circuit.readout.index(q) for q in error.qubits),
-            torch.tensor(error.confusion, dtype=torch.float64),
+            torch.tensor(error.confusion, dtype=torch.float64, device="cpu"),
         )
         for error in circuit.readout_errors
     ]

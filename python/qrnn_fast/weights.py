@@ -18,7 +18,7 @@ from qrnn_fast.estimators import Evaluation, Perturbation
 from qrnn_fast.estimators.base import contract, copies_seed, copy_ids
 from qrnn_fast.estimators.prefetch import run_ahead, runs_ahead
 from qrnn_fast.evolve import check_tensors, draw_seed
-from qrnn_fast.operators import refuse_other_derivatives
+from qrnn_fast.operators import is_transformed, refuse_other_derivatives
 from qrnn_fast.packing import Group, Packing
 
 
@@ -208,6 +208,10 @@ def over_weights(
         TypeError: the encoder's trainable parameters have several dtypes.
     """
     refuse_other_derivatives(x, memory)
+    if is_transformed():
+        raise RuntimeError(
+            f"{estimator} does not work under torch.func or torch.vmap; use wrt='angles', or gradient='adjoint'"
+        )
     for name, tensor in (("input", x), ("initial memory", memory)):
         if tensor is not None and tensor.requires_grad and torch.is_grad_enabled():
             raise ValueError(
@@ -223,7 +227,7 @@ def over_weights(
     rng_state = torch.get_rng_state() if gradient and encoder.training and type(encoder) is not nn.Linear else None
     encoding = Encoding(encoder, tuple(trainable), evaluation.circuit.n_angles, rng_state)
     if packing is None:
-        ids = torch.arange(len(x)) if sequence_ids is None else sequence_ids
+        ids = torch.arange(len(x), device="cpu") if sequence_ids is None else sequence_ids
         groups: tuple[Group, ...] = (Group(slice(0, len(x)), ids, slice(None)),)
     else:
         groups = packing.groups

@@ -286,14 +286,14 @@ def copy_ids(copies: Sequence[int], n_copies: int, sequence_ids: Tensor | None, 
     Raises:
         ValueError: ids beyond 2^32.
     """
-    ids = torch.arange(n_rows) if sequence_ids is None else sequence_ids
+    ids = torch.arange(n_rows, device="cpu") if sequence_ids is None else sequence_ids
     above = 1 + max(ids.tolist(), default=-1)
     if n_copies * above > MAX_IDS:
         raise ValueError(
             f"{n_copies:,} perturbed copies of sequences with ids below {above:,} are more than the 2^32 sequences "
             "that shots can be drawn for in one gradient; use a smaller batch, smaller sequence_ids or fewer samples"
         )
-    return (ids * n_copies + torch.tensor(copies)[:, None]).flatten()
+    return (ids * n_copies + torch.tensor(copies, device="cpu")[:, None]).flatten()
 
 
 def copies_at_once(memory_limit: int, bytes_per_copy: int) -> int:
@@ -358,5 +358,5 @@ def contract(n: int, probs: Tensor, memory: Tensor | None, grad_probs: Tensor, g
 
     total = product(probs, grad_probs)
     if grad_memory is not None and memory is not None:
-        total += product(torch.view_as_real(memory), torch.view_as_real(grad_memory))
+        total += product(torch.view_as_real(memory), torch.view_as_real(grad_memory.resolve_conj()))
     return total

@@ -35,8 +35,8 @@ def over_ranks(values: Values, n_rows: int, *held: Tensor | str | int | None) ->
             "with torchrun and call torch.distributed.init_process_group('gloo') first, or leave over_ranks out"
         )
     number, count = dist.get_rank(), dist.get_world_size()
-    digests = [torch.empty(1, dtype=torch.int64) for _ in range(count)]
-    dist.all_gather(digests, torch.tensor([_digest(held)]))
+    digests = [torch.empty(1, dtype=torch.int64, device="cpu") for _ in range(count)]
+    dist.all_gather(digests, torch.tensor([_digest(held)], device="cpu"))
     if different := [rank for rank, digest in enumerate(digests) if digest != digests[0]]:
         raise ValueError(
             f"over_ranks=True needs the same batch, weights, gradient and seed on every rank, and rank {different[0]} "
@@ -47,7 +47,7 @@ def over_ranks(values: Values, n_rows: int, *held: Tensor | str | int | None) ->
     def spread(offsets: Tensor, copies: Sequence[int]) -> Tensor:
         n = len(copies)
         share = slice(n * number // count, n * (number + 1) // count)
-        told = torch.zeros(n, n_rows, dtype=torch.float64)
+        told = torch.zeros(n, n_rows, dtype=torch.float64, device="cpu")
         if share.stop > share.start:
             told[share] = values(offsets[share], copies[share])
         dist.all_reduce(told)  # the others' zeros change no bit

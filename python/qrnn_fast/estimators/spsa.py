@@ -71,7 +71,7 @@ class SPSA(Perturbation):
     def estimate(
         self, point: Tensor, values: Values, *, bytes_per_copy: int, seed: int, ids: Tensor | None = None
     ) -> Tensor:
-        ids = torch.arange(len(point)) if ids is None else ids
+        ids = torch.arange(len(point), device="cpu") if ids is None else ids
         total = torch.zeros(point.shape, dtype=torch.float64, device=point.device)
         at_once = self._pairs_at_once(bytes_per_copy)
         for start in range(0, self.samples, at_once):
