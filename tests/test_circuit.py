@@ -75,6 +75,8 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda c: c.measure([0, 0]), ValueError, "qubit 0 is named twice"),
     (lambda c: c.measure(0).measure(0), ValueError, "measured already"),
     (lambda c: c.measure([]), ValueError, "at least one qubit"),
+    (lambda c: c.measure(0, 1), TypeError, r"measure\(qubits\) takes one qubit or a list of them, got 2 arguments"),
+    (lambda c: c.reset(), TypeError, "got 0 arguments"),
     (lambda c: c.append("crx", [0], [0.1]), ValueError, "crx acts on 2 qubits, got 1 qubit"),
     (lambda c: c.append("rx", [0], []), ValueError, "rx takes 1 angle, got 0"),
     (lambda c: c.append("toffoli", [0, 1, 2]), ValueError, "unknown op 'toffoli'; accepted: rx, ry"),
@@ -88,6 +90,11 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (lambda c: Circuit(2, -1), ValueError, "n_angles"),
     (lambda c: Circuit(2.0), TypeError, "n_qubits must be an integer"),
     (lambda c: Circuit.from_dict({"n_qubits": 1}), ValueError, "has the keys"),
+    (
+        lambda c: Circuit.from_dict({"n_qubits": 1, "n_angles": 0, "operations": [["channel", [0], [], 0]]}),
+        ValueError,
+        "there is no channel 0 among the 0 given",
+    ),
 ]
 
 

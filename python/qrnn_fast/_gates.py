@@ -23,6 +23,8 @@ def _method(op: _core.OpInfo) -> Callable[..., Any]:
     else:
 
         def method(self: Any, *args: Any) -> Any:
+            if len(args) != 1:
+                raise TypeError(f"{op.name}(qubits) takes one qubit or a list of them, got {len(args)} arguments")
             (qubits,) = args
             return self.append(op.name, [qubits] if isinstance(qubits, Integral) else qubits)
 

@@ -254,6 +254,8 @@ class Circuit(GateMethods):
         channels = [[[[complex(*z) for z in row] for row in k] for k in kraus] for kraus in data.get("channels", [])]
         for name, qubits, angles, *channel in data["operations"]:
             if channel:
+                if channel[0] not in range(len(channels)):
+                    raise ValueError(f"{name}: there is no channel {channel[0]!r} among the {len(channels)} given")
                 circuit._core.append_channel(list(qubits), channels[channel[0]])
             else:
                 circuit._core.append(name, list(qubits), [(int(s), float(k), float(o)) for s, k, o in angles])
