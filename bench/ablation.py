@@ -27,6 +27,7 @@ from qrnn_fast.experiments.study.executor import processes
 from qrnn_fast.experiments.study.progress import StudyProgress
 from qrnn_fast.experiments.study.workflow import Job, drive, together
 from qrnn_fast.experiments.train import UPDATES
+from qrnn_fast.files import write_json
 
 # Windows that overlap by their washout, so that every training row but the first 60 is a target once.
 BEST = Settings(
@@ -176,7 +177,7 @@ def main() -> None:
     rows = [row for row in ROWS if given.only in row]
     train(given.out, rows, given.seeds, given.processes)
     result = collect(given.out)
-    runs.write_json(given.out / "ablation.json", result)
+    write_json(given.out / "ablation.json", result)
     (given.out / "ablation.md").write_text(markdown(result), encoding="utf-8")
     print(markdown(result))
 

@@ -24,7 +24,8 @@ from qrnn_fast.experiments.settings import GRADIENTS, Settings
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-SMALL = ["--qubits", "2", "--rows", "120", "--steps", "6", "--washout", "2", "--long-washout", "3", "--batch-size", "8"]
+ON_A_FILE = ["--qubits", "2", "--steps", "6", "--washout", "2", "--long-washout", "3", "--batch-size", "8"]
+SMALL = [*ON_A_FILE, "--rows", "120"]
 
 
 def call(*arguments: str | Path) -> Result:
@@ -90,7 +91,7 @@ def test_train_refuses_bad_data(tmp_path: Path) -> None:
     record = np.random.default_rng(0).normal(size=(120, 3))
     record[40, 2] = np.nan
     np.save(tmp_path / "record.npy", record)
-    refused = call("train", "--out", tmp_path / "run", "--data", tmp_path / "record.npy", *SMALL)
+    refused = call("train", "--out", tmp_path / "run", "--data", tmp_path / "record.npy", *ON_A_FILE)
     assert refused.exit_code == 2
     assert "row 40, column 2" in refused.stderr
     assert not (tmp_path / "run").exists()
@@ -136,7 +137,7 @@ def test_info_refuses_before_it_prints() -> None:
 def test_data_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "record.npy", np.random.default_rng(0).normal(size=(120, 4)))
     monkeypatch.chdir(tmp_path)
-    trained = call("train", "--out", "run", "--data", "record.npy", *SMALL, "--updates", "1")
+    trained = call("train", "--out", "run", "--data", "record.npy", *ON_A_FILE, "--updates", "1")
     assert trained.exit_code == 0, trained.output
     assert "column 1, column 2, column 3" in trained.output
     monkeypatch.chdir("/")

@@ -229,6 +229,9 @@ def test_figures_are_in_lyapunov_times() -> None:
     times = np.array(stored) * 0.009056
     assert row[1] == f"{times.mean():.2f} ± {times.std(ddof=1) / 2:.2f}"
     assert row[2:5] == [f"{times.max():.2f}", f"{times.min():.2f}", "0 of 4"]
+    assert any("starts lie 0.50 Lyapunov times apart" in note for note in table.notes)
+    far = make_plan(task, warm_up=3, steps=100, n_starts=2, threshold=0.5)
+    assert not any("apart" in note for note in forecast_table(task, far, make_forecasts(task, far, {})).notes)
 
 
 @pytest.mark.parametrize(("system", "cell"), [("lorenz", "lstm"), ("kuramoto-sivashinsky", "crx_chain")])

@@ -66,6 +66,13 @@ def test_settings_refuse(wrong: dict[str, Any]) -> None:
         Settings(**wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"rows": 500}, {"system": "kuramoto-sivashinsky"}])
+def test_a_file_takes_no_setting_of_a_system(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"data is a record as it is, .*leave {name} .* out"):
+        Settings(data="series.npy", **wrong)
+
+
 def test_settings_from_before_a_setting_existed(tmp_path: Path) -> None:
     """A file as the first version wrote it; its runs go on as they were."""
     path = tmp_path / "settings.json"

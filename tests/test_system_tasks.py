@@ -124,7 +124,7 @@ def test_a_column_may_be_observed_and_predicted() -> None:
 def test_a_file_of_which_other_columns_are_observed(settings: Settings) -> None:
     before = make_task(settings)
     assert (before.observe, before.predict) == ((0,), (1, 2))
-    task = make_task(dataclasses.replace(settings, observe="1:", system="kuramoto-sivashinsky"))
+    task = make_task(dataclasses.replace(settings, observe="1:"))
     assert (task.observe, task.predict) == ((1, 2), (0,))
     assert torch.equal(task.observed, before.predicted)
 

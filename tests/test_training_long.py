@@ -10,6 +10,7 @@ import torch
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.data import make_task, streams
 from qrnn_fast.experiments.log import read_lines
+from qrnn_fast.experiments.ridge import solve_head
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import UPDATES
 from training import Stopped, assert_same_bits, ignore, stop_after, train
@@ -34,6 +35,15 @@ def test_a_head_by_ridge_regression(settings: Settings, tmp_path: Path) -> None:
     torch.testing.assert_close(shrunk.model.head.bias, targets.mean(0), atol=1e-3, rtol=0)
     again = runs.resume(tmp_path / "ridged", {})
     assert torch.equal(again.model.head.weight, trainer.model.head.weight)
+
+
+def test_least_squares_where_outputs_depend_on_each_other() -> None:
+    """Two that add up to one and one that never occurs: many weights fit, of which the head has the smallest."""
+    p = torch.linspace(0, 1, 20, dtype=torch.float64)
+    head = torch.nn.Linear(3, 1, dtype=torch.float64)
+    solve_head(head, torch.stack([p, 1 - p, 0 * p], dim=1), 3 * p[:, None] + 1, 0.0)
+    torch.testing.assert_close(head.weight.detach(), torch.tensor([[1.5, -1.5, 0.0]], dtype=torch.float64))
+    torch.testing.assert_close(head.bias.detach(), torch.tensor([2.5], dtype=torch.float64))
 
 
 def test_streams_lie_side_by_side(settings: Settings) -> None:

@@ -150,3 +150,13 @@ def test_where_the_memory_is_reset_the_long_run_is_the_windows(settings: Setting
 def test_what_a_reset_memory_does_not_go_with(other: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         Settings(reset_memory=True, **other)
+
+
+def test_measuring_changes_no_training(settings: Settings, tmp_path: Path) -> None:
+    """Directions and shots are the same however often errors are measured, by shots, too, in between."""
+    settings = dataclasses.replace(settings, gradient="spsa", shots=6)
+    often, never = (
+        train(dataclasses.replace(settings, validate_every=every), tmp_path / f"{every}") for every in (1, 0)
+    )
+    assert_same_bits(often, never)
+    assert runs.finish(often, baselines=False) == runs.finish(never, baselines=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -22,6 +23,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync_folder(path.parent)  # the new name, too, must survive a power failure
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON; a reader sees the whole file or none."""
+    text = json.dumps(value, indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def sync_folder(path: Path) -> None:

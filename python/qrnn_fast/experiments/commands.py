@@ -26,6 +26,7 @@ from qrnn_fast.experiments.report import errors_table
 from qrnn_fast.experiments.settings import GRADIENTS, Settings
 from qrnn_fast.experiments.study.command import compare
 from qrnn_fast.experiments.train import Trainer
+from qrnn_fast.files import write_json
 from qrnn_fast.nn import QRNN
 from qrnn_fast.systems import Lorenz
 
@@ -143,7 +144,7 @@ def forecast(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         forecast_plot(task, plan, forecasts, out / "forecast.png")
-        runs.write_json(out / "forecast.json", forecast_json(task, plan, forecasts))
+        write_json(out / "forecast.json", forecast_json(task, plan, forecasts))
     make_console().print(forecast_table(task, plan, forecasts).rich())
 
 

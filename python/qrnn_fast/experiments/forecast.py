@@ -202,6 +202,7 @@ def make_forecasts(task: Task, plan: Plan, predictors: Mapping[str, Predictor]) 
 def forecast_table(task: Task, plan: Plan, forecasts: Mapping[str, Forecast]) -> TextTable:
     """Valid prediction times: mean and standard error over the starts, best and worst."""
     unit = 1.0 if task.lyapunov is None else task.lyapunov
+    apart = float(plan.starts.diff().double().mean()) * unit  # nan of a single one
     name = "rows" if task.lyapunov is None else f"Lyapunov times of {1 / task.lyapunov:.1f} rows"
     table = TextTable(
         f"Valid prediction time in {name}: {len(plan.starts)} forecasts of {plan.steps} steps behind {plan.warm_up} "
@@ -209,6 +210,11 @@ def forecast_table(task: Task, plan: Plan, forecasts: Mapping[str, Forecast]) ->
         ["model", "NRMSE: mean", "best", "worst", "valid to the end", "normalised error: mean", "best", "worst"],
         notes=left_out(task),
     )
+    if task.lyapunov is not None and apart < 1:
+        table.notes.append(
+            f"The starts lie {apart:.2f} Lyapunov times apart, so that their errors are not independent and ±, the "
+            "standard error over them, is too small; fewer starts or a longer record (train --rows) make it right."
+        )
     table.sections.append(
         [
             [

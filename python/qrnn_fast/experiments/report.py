@@ -16,6 +16,7 @@ from qrnn_fast.experiments.errors import Errors
 from qrnn_fast.experiments.outcomes import Check, Outcome
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.table import TextTable
+from qrnn_fast.files import write_json
 
 _LOGGED = ("update", "epoch", "loss", "seconds", "evaluations", "lr")
 _COLUMNS_SHOWN = 4  # of a table's cell; of more columns, the worst one
@@ -125,7 +126,7 @@ def _detailed(errors: Errors) -> str:
 
 def write_report(out: Path, outcomes: Sequence[Outcome], checks: Sequence[Check]) -> None:
     """Write updates.csv, the plots, report.json and report.md to the folder that holds the runs."""
-    runs.write_json(out / "report.json", comparison_json(outcomes, checks))
+    write_json(out / "report.json", comparison_json(outcomes, checks))
     with (out / "updates.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["run", "seed", *_LOGGED])

@@ -32,7 +32,8 @@ def fit_head(model: Forecaster, task: Task, penalty: float, windows: Windows) ->
 def solve_head(head: nn.Linear, outputs: Tensor, targets: Tensor, penalty: float) -> None:
     """Make a head the ridge regression of targets on a layer's outputs.
 
-    Outputs and targets are centred, so that the bias is not penalised.
+    Outputs and targets are centred, so that the bias is not penalised. Without a penalty the weights are the smallest
+    of all that fit best: there are many, since probabilities add up to one.
 
     Args:
         head: its weights are replaced.
@@ -43,7 +44,10 @@ def solve_head(head: nn.Linear, outputs: Tensor, targets: Tensor, penalty: float
     outputs, targets = outputs.double(), targets.double()
     centre, mean = outputs.mean(0), targets.mean(0)
     a = outputs - centre
-    square = a.T @ a + penalty * len(a) * torch.eye(a.shape[1], dtype=a.dtype)
-    weight = torch.linalg.solve(square, a.T @ (targets - mean)).T
+    if penalty == 0:
+        weight = torch.linalg.lstsq(a, targets - mean, driver="gelsd").solution.T
+    else:
+        square = a.T @ a + penalty * len(a) * torch.eye(a.shape[1], dtype=a.dtype)
+        weight = torch.linalg.solve(square, a.T @ (targets - mean)).T
     head.weight.copy_(weight)
     head.bias.copy_(mean - weight @ centre)

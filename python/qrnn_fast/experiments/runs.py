@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import subprocess
@@ -26,7 +25,7 @@ from qrnn_fast.experiments.predictors import Network, baseline_predictors
 from qrnn_fast.experiments.ranks import ALONE, Ranks
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import Trainer
-from qrnn_fast.files import write_whole
+from qrnn_fast.files import write_json
 from qrnn_fast.nn import QRNN
 from qrnn_fast.qpu_time import Estimates, estimate
 
@@ -227,12 +226,6 @@ def _read(settings: Settings, folder: Path, backend: str | Backend) -> Trainer:
     trainer = Trainer(settings, make_task(settings), folder, backend)
     trainer.read()
     return trainer
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON; a reader sees the whole file or none."""
-    text = json.dumps(value, indent=2) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
 
 
 @cache  # takes longer than a small run, and a study has hundreds

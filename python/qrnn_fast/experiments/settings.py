@@ -13,6 +13,7 @@ import torch
 from qrnn_fast.experiments.layers import CELLS, CLASSICAL, QUANTUM
 from qrnn_fast.experiments.noise import GRAMMAR as NOISE_GRAMMAR
 from qrnn_fast.experiments.noise import parse
+from qrnn_fast.files import write_json
 from qrnn_fast.systems import NAMES, find_system
 from qrnn_fast.systems.columns import GRAMMAR, parse_columns
 
@@ -125,7 +126,9 @@ class Settings:
         "run's sake; windows: the training windows, for the windowed error's. No head is the best in both.",
     )
     seed: int = _setting(
-        0, "Decides the initial weights, the order of the windows and the estimators' directions.", panel="Run"
+        0,
+        "Decides the initial weights, the order of the windows, the estimators' directions and the shots.",
+        panel="Run",
     )
     dtype: str = _setting("float64", f"Precision: {', '.join(DTYPES)}.")
     threads: int | None = _setting(None, "CPU threads. Without it: PyTorch's choice.")
@@ -146,6 +149,8 @@ class Settings:
                 raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {getattr(self, name)!r}")
         if self.data is None:
             find_system(self.system)
+        else:
+            self._check_no_system()
         for name in ("observe", "predict"):
             if getattr(self, name) is not None:
                 parse_columns(name, getattr(self, name))
@@ -201,6 +206,14 @@ class Settings:
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2^63, got {self.seed}")
 
+    def _check_no_system(self) -> None:
+        for name in ("system", "rows"):
+            value = getattr(self, name)
+            if value != getattr(Settings, name):
+                raise ValueError(
+                    f"data is a record as it is, and {name} would make one; leave {name} {value!r} or data out"
+                )
+
     def _check_cell(self, is_native: bool) -> None:
         if self.qubits % 2:
             raise ValueError(f"qubits must be even, for half of them are memory; got {self.qubits}")
@@ -231,7 +244,7 @@ class Settings:
 
     def save(self, path: Path) -> None:
         """Write the settings as JSON."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_json(path, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Settings:

@@ -183,8 +183,8 @@ class Trainer:
             others: logs that get the first rank's records besides the files in the folder; closed in the end.
 
         Raises:
-            DivergedError: the loss or, where it is clipped, the gradient is not finite; the weights were left as they
-                were before that update.
+            DivergedError: the loss or, where it is clipped, the gradient is not finite; the checkpoint is of an earlier
+                update.
         """
         every = self.settings.checkpoint_every
         if self.update == 0:
@@ -315,7 +315,9 @@ class Trainer:
         return every > 0 and (done or epoch % every == 0)
 
     def _validate(self, epoch: int) -> dict[str, Any]:
+        drawn = self.directions.get_state()
         errors = model_errors(self.model, self.task, protocols(self.task, train=False))
+        self.directions.set_state(drawn)  # the shots of a measurement move no later direction or shot of training
         return {
             "update": self.update,
             "epoch": epoch,

@@ -22,6 +22,7 @@ from qrnn_fast.experiments.study.plan import Plan
 from qrnn_fast.experiments.study.tasks import alone
 from qrnn_fast.experiments.study.workflow import Job
 from qrnn_fast.experiments.train import UPDATES, Trainer
+from qrnn_fast.files import write_json
 from qrnn_fast.nn import QRNN
 from qrnn_fast.qpu_time import estimate
 
@@ -100,7 +101,7 @@ def time_updates(path: str, settings: dict[str, Any]) -> None:
         trainer = runs.begin(Settings(**settings), Path(folder))
         trainer.run(lambda update, loss: None)
         update = statistics.median(line["seconds"] for line in read_lines(Path(folder) / UPDATES)[1:])
-        runs.write_json(Path(path), dataclasses.asdict(Seconds(update, update * trainer.updates_per_epoch)))
+        write_json(Path(path), dataclasses.asdict(Seconds(update, update * trainer.updates_per_epoch)))
 
 
 def processor_jobs(plan: Plan, out: Path) -> list[Job]:
@@ -144,7 +145,7 @@ def estimate_processor(path: str, processor: str, members: list[str], base: dict
                 gradients=[layer.gradient],
             )
             found[name] = dataclasses.asdict(Seconds(one.update_seconds, one.epoch_seconds))
-        runs.write_json(Path(path), found)
+        write_json(Path(path), found)
 
 
 def _trained(plan: Plan) -> list[Member]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.study.members import METHODS, NETWORKS, Member, chosen
+from qrnn_fast.files import write_json
 
 STUDY = "study.json"
 TUNERS = ("grid", "optuna")
@@ -87,7 +87,7 @@ class Plan:
 
     def save(self, folder: Path) -> None:
         """Write the plan to the study's folder."""
-        runs.write_json(folder / STUDY, dataclasses.asdict(self))
+        write_json(folder / STUDY, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> Plan:

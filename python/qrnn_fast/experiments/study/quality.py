@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from qrnn_fast.estimators import FDSA, SPSA, resolve
-from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.data import make_task
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.study.members import ADJOINT, METHODS
@@ -22,6 +21,7 @@ from qrnn_fast.experiments.study.plan import Plan
 from qrnn_fast.experiments.study.tasks import alone
 from qrnn_fast.experiments.study.workflow import Job
 from qrnn_fast.experiments.train import Trainer
+from qrnn_fast.files import write_json
 from qrnn_fast.nn import QRNN
 
 BATCH = 2  # windows
@@ -126,6 +126,7 @@ def measure(path: str, member: str, weights: str, shots: int | None, base: dict[
         exact = Trainer(ADJOINT.settings(settings), task, Path(adjoint or ""), "native")
         if adjoint is not None:
             exact.read()
+            exact.memory = None  # the batch begins anew, whatever windows a stateful run was at
         method = Trainer(METHODS[member].settings(settings, shots=shots), task, Path(), "native")
         method.model.load_state_dict(exact.model.state_dict())
         layer = method.model.layer
@@ -141,7 +142,7 @@ def measure(path: str, member: str, weights: str, shots: int | None, base: dict[
             n = min(MOST_DRAWS, max(LEAST_DRAWS, affordable))
         draws = torch.stack([_gradient(method, batch) for _ in range(n)])
         quality = Quality.of(draws, _gradient(exact, batch), member=member, weights=weights, shots=shots)
-        runs.write_json(Path(path), dataclasses.asdict(quality))
+        write_json(Path(path), dataclasses.asdict(quality))
 
 
 def _gradient(trainer: Trainer, batch: Tensor) -> Tensor:

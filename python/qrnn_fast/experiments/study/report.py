@@ -23,6 +23,7 @@ from qrnn_fast.experiments.study.study import Study
 from qrnn_fast.experiments.study.tuning import at_edge
 from qrnn_fast.experiments.study.verdict import mean_and_error, ranked, sentences
 from qrnn_fast.experiments.table import TextTable
+from qrnn_fast.files import write_json
 
 PROTOCOLS = ("train", "windowed", "long run", "long run, no washout")  # in the order of the columns
 
@@ -238,7 +239,7 @@ def write(study: Study) -> Path:
         trained = {label: runs.resume(one.runs[0].folder, {}) for label, one in labels.items()}
         demo_plots.predictions(trained, out / "predictions.png")
         pictures.append("predictions.png")
-    runs.write_json(out / "report.json", as_json(study))
+    write_json(out / "report.json", as_json(study))
     text = _text(study, pictures)
     (out / "report.md").write_text(text, encoding="utf-8")
     (out / "report.html").write_text(_html(text, {name: out / name for name in pictures}), encoding="utf-8")
@@ -251,8 +252,9 @@ def _text(study: Study, pictures: Sequence[str]) -> str:
         f"# Methods compared on {plan.base.data or plan.base.system}",
         "\n".join(f"- {sentence}" for sentence in verdict(study)),
         f"""Differences are paired: a seed gives every member the same initial weights, as far as they have the same
-layer, and the same order of windows. p is that of the paired t test, two-sided, after Holm's correction. Every member
-has a learning rate of its own for every number of updates, found by the training error with a seed apart. Windowed:
+layer, and the same order of windows. p is that of the paired t test, two-sided, after Holm's correction; that the best
+is the best by these very runs makes it too small, so that a p just below 0.05 asks for more seeds. Every member has a
+learning rate of its own for every number of updates, found by the training error with a seed apart. Windowed:
 validation windows of {plan.base.steps} steps, begun from the initial memory, after {plan.base.washout} of them. Long
 run: the validation part as one sequence, after {plan.base.long_washout} steps and from the first step on. Evaluations
 are whole sequences of {plan.base.steps} steps, as a quantum computer would run them; the exact adjoint works in

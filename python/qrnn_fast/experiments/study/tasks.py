@@ -12,6 +12,7 @@ from typing import Any
 from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.train import CHECKPOINT, DivergedError
+from qrnn_fast.files import write_json
 
 FAILED = "failed.json"  # of a run that diverged, in place of its results
 
@@ -40,7 +41,7 @@ def train(folder: str, settings: dict[str, Any]) -> None:
         try:
             trainer.run(lambda update, loss: None)
         except DivergedError as error:
-            runs.write_json(path / FAILED, {"message": str(error), "update": trainer.update})
+            write_json(path / FAILED, {"message": str(error), "update": trainer.update})
         else:
             runs.finish(trainer, baselines=False)  # the report's, of all runs
 

@@ -14,6 +14,7 @@ from qrnn_fast.experiments.study.workflow import Job, Workflow
 GRID = (-5, -4, -3, -2)  # 0.003, 0.01, 0.03, 0.1
 LIMITS = (-12, 4)  # 1e-6 to 100
 RANGE = (1e-4, 1.0)  # of "optuna"
+AT_RANDOM = 4  # trials of "optuna" before it looks at their errors; Optuna's own 10 are more than a study has
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _optuna(plan: Plan, attempt: Try) -> Workflow[list[Trial]]:
     """The tree-structured Parzen estimator of Optuna, one trial after the other, so that the seed decides them."""
     optuna = _import_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=plan.base.seed))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(n_startup_trials=AT_RANDOM, seed=plan.base.seed))
     trials: list[Trial] = []
     for _ in range(plan.trials):
         asked = study.ask()
