@@ -54,6 +54,17 @@ int64_t kept_size(const PauliProgram& p) {
     return kept_vectors(p) * Lanes<Real>::n;
 }
 
+// Bounds are handed over as numbers: what is read through a pointer would be read anew after every write.
+template <class V>
+void copy(const V* from, int64_t n, V* to) {
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+template <class V>
+void clear(V* x, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) x[i] = V{};
+}
+
 template <class Real>
 void read_density(const PauliGroup<Real>& g, const Real* memory, const Workspace<Real>& w, VectorOf<Real>* pauli) {
     const int length = 2 << 2 * g.program->n_memory;
@@ -96,16 +107,17 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
     const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
     const int n_outcomes = 1 << p.n_outcome;
     const Real weight = Real(1) / Real(n_outcomes);
+    const BlockList& step = g.probabilities ? p.step : p.memory_step;
     for (int64_t t = first; t < last; ++t) {
         load_rows<Real>(g.angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.angles);
         trigs_forward<Real, 1, 1>(p, w.angles, w.registers, w.state);
         if (g.kept) {
             V* kept = reinterpret_cast<V*>(g.kept) + t * kept_vectors(p);
-            for (int64_t i = 0; i < n_memory; ++i) kept[i] = w.state[i];
-            for (int64_t i = 0; i < n_kept_registers(p); ++i) kept[n_memory + i] = w.registers[p.n_constants + i];
+            copy(w.state, n_memory, kept);
+            copy(w.registers + p.n_constants, n_kept_registers(p), kept + n_memory);
         }
         segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
-        blocks_forward<Batch<1>, false, Real>(p, p.step, w.registers, w.state, w.state);
+        blocks_forward<Batch<1>, false, Real>(p, step, w.registers, w.state, w.state);
         if (g.probabilities) {
             for (int j = 0; j < n_outcomes; ++j)
                 w.outcome[j] = p.outcomes[j] < 0 ? V{} : w.state[p.outcomes[j]] * weight;
@@ -157,12 +169,12 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
     const Real weight = Real(1) / Real(n_outcomes);
     for (int64_t t = last; t-- > first;) {
         const V* kept = reinterpret_cast<const V*>(g.kept) + t * kept_vectors(p);
-        for (int64_t i = 0; i < n_memory; ++i) w.state[i] = kept[i];
-        for (int64_t i = 0; i < n_kept_registers(p); ++i) w.registers[p.n_constants + i] = kept[n_memory + i];
+        copy(kept, n_memory, w.state);
+        copy(kept + n_memory, n_kept_registers(p), w.registers + p.n_constants);
         segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
         blocks_forward<Batch<1>, true, Real>(p, p.step, w.registers, w.state, w.tape);
 
-        for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
+        clear(w.grad_registers, p.n_registers);
         for (int k = 0; k < p.n_carried; ++k) w.grad_registers[p.carried_out[k]] += w.grad_carried[k];
         blocks_adjoint<Batch<1>, Real>(p, p.restore, w.registers, w.adjoint, w.tape, w.grad_registers);
         load_rows<Real>(grad_probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes,

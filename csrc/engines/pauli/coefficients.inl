@@ -12,6 +12,19 @@ QRNN_INLINE V* operand(V* registers, int64_t bytes) {
     return reinterpret_cast<V*>(reinterpret_cast<int64_t>(registers) + stride * bytes);
 }
 
+// Both operands of a product by one load: what limits the segments is how many loads a cycle has room for.
+struct Operands {
+    int64_t a, b;
+};
+QRNN_INLINE Operands operands(const int32_t* pair) {
+    if constexpr (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
+        int64_t both;
+        __builtin_memcpy(&both, pair, sizeof both);
+        return {static_cast<int32_t>(both), both >> 32};
+    }
+    return {pair[0], pair[1]};
+}
+
 template <class Real, int stride, int parts, int N, int mask>
 void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
     using V = VectorOf<Real>;
@@ -20,7 +33,8 @@ void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
     for (int i = s.n; i > 0; --i, o += 2 * N, dst += stride) {
         V sum[parts];
         for (int t = 0; t < N; ++t) {
-            const V *a = operand<stride>(reg, o[2 * t]), *b = operand<stride>(reg, o[2 * t + 1]);
+            const Operands at = operands(o + 2 * t);
+            const V *a = operand<stride>(reg, at.a), *b = operand<stride>(reg, at.b);
             for (int h = 0; h < parts; ++h)
                 if (t == 0)
                     sum[h] = mask & 1 ? -(a[h] * b[h]) : a[h] * b[h];
@@ -37,7 +51,7 @@ void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
 template <class Real, int stride, int parts, int N, int mask>
 void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
     using V = VectorOf<Real>;
-    const auto add = [&](int32_t sum, const V* g, int32_t x) __attribute__((always_inline)) {
+    const auto add = [&](int64_t sum, const V* g, int64_t x) __attribute__((always_inline)) {
         for (int h = 0; h < parts; ++h) operand<stride>(grad, sum)[h] += g[h] * operand<stride>(reg, x)[h];
     };
     const V* dst = grad + stride * (s.dst + s.n);
@@ -51,9 +65,9 @@ void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* r
             minus_g[h] = -g[h];
         }
         for (int t = 0; t < N; ++t) {
-            const int32_t a = o[2 * t], b = o[2 * t + 1];
-            if (!(constants >> t & 1)) add(a, mask >> t & 1 ? minus_g : g, b);
-            add(b, mask >> t & 1 ? minus_g : g, a);
+            const Operands at = operands(o + 2 * t);
+            if (!(constants >> t & 1)) add(at.a, mask >> t & 1 ? minus_g : g, at.b);
+            add(at.b, mask >> t & 1 ? minus_g : g, at.a);
         }
     }
 }

@@ -84,17 +84,23 @@ void block_adjoint(const Block& b, const int32_t* columns, int n_constants, cons
     Number *in[C], *out[R];
     find_places<C>(b.in, adjoint, in);
     find_places<R>(b.out, adjoint, out);
-    const int accumulate = b.adjoint_accumulate;
-    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
-        V y[R], x[C];
-        for (int r = 0; r < R; ++r) y[r] = access.load(out[r], o);
-        for (int k = 0; k < C; ++k) {
-            x[k] = c[k] * y[0];
-            for (int r = 1; r < R; ++r) x[k] += c[r * C + k] * y[r];
-            if (accumulate >> k & 1) x[k] += access.load(in[k], i);
-        }
-        for (int k = 0; k < C; ++k) access.store(in[k], i, x[k]);
-    });
+    // Most blocks add to nothing, and their loop asks no questions.
+    const auto transposed = [&](auto accumulates) __attribute__((always_inline)) {
+        for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
+            V y[R], x[C];
+            for (int r = 0; r < R; ++r) y[r] = access.load(out[r], o);
+            for (int k = 0; k < C; ++k) {
+                x[k] = c[k] * y[0];
+                for (int r = 1; r < R; ++r) x[k] += c[r * C + k] * y[r];
+                if (accumulates && b.adjoint_accumulate >> k & 1) x[k] += access.load(in[k], i);
+            }
+            for (int k = 0; k < C; ++k) access.store(in[k], i, x[k]);
+        });
+    };
+    if (b.adjoint_accumulate == 0)
+        transposed(Index<0>{});
+    else
+        transposed(Index<1>{});
 }
 
 }  // namespace

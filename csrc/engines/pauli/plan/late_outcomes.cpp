@@ -8,27 +8,15 @@ namespace {
 
 class Separation {
   public:
-    Separation(const std::vector<LaidOutBlock>& step, std::int32_t n_places, std::vector<std::int32_t>& offsets)
-        : step_(step), offsets_(offsets), n_places_(n_places), live_(n_places, 0), held_(n_places) {
-        for (const LaidOutBlock& laid : step) columns_.push_back(columns_of(laid.block, offsets.data()));
-        result_.first_saved = n_places;
-    }
-
-    // Goes through the blocks last first: which of them does the memory need?
-    void find_needed(const std::vector<LaidOutBlock>& restore, const std::vector<std::int32_t>& cleared,
-                     std::int32_t n_memory) {
-        std::fill_n(live_.begin(), n_memory, 1);
-        for (const std::int32_t place : cleared) live_[place] = 0;
-        for (size_t i = restore.size(); i-- > 0;)
-            read_and_written(columns_of(restore[i].block, offsets_.data()), false);
-        live_at_end_ = live_;
-        needed_.assign(step_.size(), 0);
-        for (size_t i = step_.size(); i-- > 0;) {
-            needed_[i] = step_[i].block.form == BlockForm::exchange;
-            for (const Column& column : columns_[i])
-                for (const std::int32_t place : column.out) needed_[i] = needed_[i] || live_[place];
-            if (needed_[i]) read_and_written(columns_[i], step_[i].block.accumulate);
-        }
+    Separation(const StepBlocks& blocks, const Needed& needed, std::vector<std::int32_t>& offsets)
+        : step_(blocks.step),
+          offsets_(offsets),
+          n_places_(blocks.n_places),
+          needed_(needed.blocks),
+          live_at_end_(needed.places),
+          held_(blocks.n_places) {
+        for (const LaidOutBlock& laid : step_) columns_.push_back(columns_of(laid.block, offsets.data()));
+        result_.first_saved = n_places_;
     }
 
     // Goes through them first to last. Of what the memory does not need, columns that read nothing but the memory run
@@ -127,13 +115,6 @@ class Separation {
         return result_.n_saved++;
     }
 
-    void read_and_written(const std::vector<Column>& columns, bool accumulate) {
-        for (const Column& column : columns)
-            for (const std::int32_t place : column.out) live_[place] = accumulate;
-        for (const Column& column : columns)
-            for (const std::int32_t place : column.in) live_[place] = 1;
-    }
-
     // The blocks that copy at the turn of block i.
     void copy(size_t i, bool add) {
         std::vector<Column> columns;
@@ -157,9 +138,8 @@ class Separation {
     const std::vector<LaidOutBlock>& step_;
     std::vector<std::int32_t>& offsets_;
     std::int32_t n_places_;
+    const std::vector<char>&needed_, &live_at_end_;
     std::vector<std::vector<Column>> columns_;  // by block
-    std::vector<char> needed_;                  // by block
-    std::vector<char> live_, live_at_end_;      // by place: read by a block that the memory needs
     std::vector<Held> held_;                    // by place
     std::vector<Copy> copies_;
     std::map<std::int32_t, std::int32_t> own_places_;
@@ -168,11 +148,35 @@ class Separation {
 
 }  // namespace
 
-LateOutcomes take_outcomes_out(const std::vector<LaidOutBlock>& step, const std::vector<LaidOutBlock>& restore,
-                               const std::vector<std::int32_t>& cleared, const std::vector<std::int32_t>& outcomes,
-                               std::int32_t n_memory, std::int32_t n_places, std::vector<std::int32_t>& offsets) {
-    Separation separation(step, n_places, offsets);
-    separation.find_needed(restore, cleared, n_memory);
+// Goes through the blocks last first.
+Needed needed_by_memory(const StepBlocks& blocks, const std::vector<std::int32_t>& offsets) {
+    std::vector<char> live(blocks.n_places, 0);
+    const auto read_and_written = [&](const std::vector<Column>& columns, bool accumulate) {
+        for (const Column& column : columns)
+            for (const std::int32_t place : column.out) live[place] = accumulate;
+        for (const Column& column : columns)
+            for (const std::int32_t place : column.in) live[place] = 1;
+    };
+    std::fill_n(live.begin(), blocks.n_memory, 1);
+    for (const std::int32_t place : blocks.cleared) live[place] = 0;
+    for (size_t i = blocks.restore.size(); i-- > 0;)
+        read_and_written(columns_of(blocks.restore[i].block, offsets.data()), false);
+    Needed needed{std::vector<char>(blocks.step.size()), live};
+    for (size_t i = blocks.step.size(); i-- > 0;) {
+        const Block& b = blocks.step[i].block;
+        const std::vector<Column> columns = columns_of(b, offsets.data());
+        needed.blocks[i] = b.form == BlockForm::exchange;
+        for (const Column& column : columns)
+            for (const std::int32_t place : column.out) needed.blocks[i] = needed.blocks[i] || live[place];
+        if (needed.blocks[i]) read_and_written(columns, b.accumulate);
+    }
+    return needed;
+}
+
+LateOutcomes take_outcomes_out(const StepBlocks& blocks, const std::vector<std::int32_t>& outcomes,
+                               std::vector<std::int32_t>& offsets) {
+    const Needed needed = needed_by_memory(blocks, offsets);
+    Separation separation(blocks, needed, offsets);
     separation.separate(outcomes);
     return separation.take_result();
 }

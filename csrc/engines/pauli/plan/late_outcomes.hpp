@@ -1,7 +1,8 @@
-// For the kernel of a single sequence: what a step does for its outcomes alone, taken out of it.
+// What a step does for its outcomes alone, told from what it does for the memory.
 //
-// The next memory does not wait for such blocks, so they can run later for many steps side by side, a step in each
-// lane. What they read of the state, the step saves.
+// A forward pass that only serves an adjoint pass leaves such blocks out. The kernel of a single sequence runs them
+// later, since the next memory does not wait for them, for many steps side by side, a step in each lane. What they read
+// of the state, the step saves.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,21 @@
 #include "engines/pauli/plan/block_list.hpp"
 
 namespace qrnn {
+
+// step: blocks in order, followed by those of `restore`; together they bring the memory back to its places, the first
+// n_memory of n_places, all but those of `cleared`.
+struct StepBlocks {
+    const std::vector<LaidOutBlock>&step, &restore;
+    const std::vector<std::int32_t>& cleared;
+    std::int32_t n_memory, n_places;
+};
+
+// What the next memory depends on: of the step's blocks, and, at its end, of the places. By number.
+struct Needed {
+    std::vector<char> blocks, places;
+};
+
+Needed needed_by_memory(const StepBlocks& blocks, const std::vector<std::int32_t>& offsets);
 
 struct LateOutcomes {
     std::vector<LaidOutBlock> step;      // what the memory needs, and blocks that save
@@ -21,10 +37,8 @@ struct LateOutcomes {
     std::int32_t n_saved, n_late_places;
 };
 
-// step: blocks in order, followed by those of `restore`; together they bring the memory back to its places, all but
-// those of `cleared`. n_memory and n_places: of the state. Columns of new blocks are appended to `offsets`.
-LateOutcomes take_outcomes_out(const std::vector<LaidOutBlock>& step, const std::vector<LaidOutBlock>& restore,
-                               const std::vector<std::int32_t>& cleared, const std::vector<std::int32_t>& outcomes,
-                               std::int32_t n_memory, std::int32_t n_places, std::vector<std::int32_t>& offsets);
+// Columns of new blocks are appended to `offsets`.
+LateOutcomes take_outcomes_out(const StepBlocks& blocks, const std::vector<std::int32_t>& outcomes,
+                               std::vector<std::int32_t>& offsets);
 
 }  // namespace qrnn

@@ -88,9 +88,16 @@ PauliDraft::PauliDraft(const Circuit& circuit) : program(lower(circuit)) {
 PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes) {
     WireProgram& program = draft.program;
     Layout layout = lay_out({&program, true, {}});
-    LateOutcomes single = take_outcomes_out(
-        layout.single_step.empty() ? layout.step : layout.single_step, layout.restore, layout.clear, layout.outcomes,
-        std::int32_t{1} << 2 * program.memory_in.size(), layout.n_places, layout.offsets);
+    const std::int32_t n_memory = std::int32_t{1} << 2 * program.memory_in.size();
+    const auto blocks = [&](const std::vector<LaidOutBlock>& step) {
+        return StepBlocks{step, layout.restore, layout.clear, n_memory, layout.n_places};
+    };
+    const Needed needed = needed_by_memory(blocks(layout.step), layout.offsets);
+    std::vector<LaidOutBlock> memory_step;
+    for (size_t i = 0; i < layout.step.size(); ++i)
+        if (needed.blocks[i]) memory_step.push_back(layout.step[i]);
+    LateOutcomes single = take_outcomes_out(blocks(layout.single_step.empty() ? layout.step : layout.single_step),
+                                            layout.outcomes, layout.offsets);
     WireProgram end;
     end.ops = draft.carried;
     end.is_bit = program.is_bit;
@@ -105,6 +112,7 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     coefficients_ = compiler.compile(vector_bytes);
 
     step_.add(layout.step, compiler);
+    memory_step_.add(memory_step, compiler);
     single_step_.add(single.step, compiler);
     late_.add(single.late, compiler);
     restore_.add(layout.restore, compiler);
@@ -137,6 +145,7 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     v.n_early_segments = coefficients_.n_early_segments;
     v.operands = coefficients_.operands.data();
     v.step = step_.view(none_, adjoint_clear_);
+    v.memory_step = memory_step_.view(none_, none_);
     v.restore = restore_.view(clear_, none_);
     v.finish = finish_.view(none_, none_);
     v.outcomes = outcomes_.data();

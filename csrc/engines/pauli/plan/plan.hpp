@@ -52,7 +52,7 @@ class PauliPlan {
         BlockList view(const std::vector<std::int32_t>& clear, const std::vector<std::int32_t>& adjoint_clear) const;
     };
 
-    Blocks step_, single_step_, late_, restore_, finish_;
+    Blocks step_, memory_step_, single_step_, late_, restore_, finish_;
     CoefficientProgram coefficients_;
     std::vector<std::int32_t> clear_, adjoint_clear_, outcomes_, late_outcomes_, offsets_, carried_out_, none_;
     std::vector<double> carried_start_;

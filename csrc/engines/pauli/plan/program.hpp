@@ -97,6 +97,7 @@ struct PauliProgram {
     std::int32_t n_early_segments;  // the first of them: all that carried numbers are made of, and nothing made of them
     const std::int32_t* operands;   // in bytes
     BlockList step;                 // memory to memory, leaving the outcome coefficients on its way
+    BlockList memory_step;          // of these, what the memory depends on
     BlockList restore;              // brings the memory back to places 0 .. 4^m - 1
     BlockList finish;               // carried ops, applied to the memory after the last step
     const std::int32_t* outcomes;   // 2^r places of the outcome's Walsh coefficients; -1: zero
