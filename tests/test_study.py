@@ -18,7 +18,7 @@ from qrnn_fast.experiments import runs
 from qrnn_fast.experiments.log import read_lines
 from qrnn_fast.experiments.settings import Settings
 from qrnn_fast.experiments.study import costs, quality, report, study, tasks
-from qrnn_fast.experiments.study.groups import Group, Run, Trained
+from qrnn_fast.experiments.study.groups import Group, Parts, Run, Trained
 from qrnn_fast.experiments.study.members import METHODS, NETWORKS
 from qrnn_fast.experiments.study.plan import TUNING_SEED, Plan
 from qrnn_fast.experiments.study.quality import INITIAL, TRAINED, Quality
@@ -326,6 +326,13 @@ def test_the_report_holds_what_the_runs_say(made: Study) -> None:
     assert pictures == {"updates.png", "evaluations.png", "epochs.png", "gradients.png", "predictions.png"}
     assert page.count('src="data:image/png;base64,') == len(pictures)
     assert 'src="updates.png"' not in page
+
+
+def test_a_part_without_updates_has_no_curves(made: Study) -> None:
+    drawn = [one for one in made.parts.epochs if one.group.member.name == "random-weights"]
+    page = report.write(dataclasses.replace(made, parts=Parts([], [], drawn), seconds={}, qualities=[])).read_text()
+    assert page.count('src="data:image/png;base64,') == 1
+    assert 'alt="predictions"' in page
 
 
 def test_a_processors_time(made: Study, settings: Settings, tmp_path: Path) -> None:

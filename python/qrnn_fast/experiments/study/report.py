@@ -102,7 +102,7 @@ def _costs(study: Study) -> TextTable:
     table = TextTable(
         "What training takes",
         ["method", "evaluations / update", "ms / update", "s / epoch", "QPU s / update", "QPU h / epoch"],
-        notes=[f"Milliseconds are the median of {costs.timed(plan)} updates of a run alone. {on_processor}"],
+        notes=[f"Milliseconds: median of {costs.timed(plan)} updates, less the first, of a run alone. {on_processor}"],
     )
     evaluations = {
         one.group.member.name: one.evaluations / one.group.updates
@@ -227,7 +227,9 @@ def write(study: Study) -> Path:
     """
     out, parts = study.folder, study.parts
     titles = {"updates.png": parts.updates, "evaluations.png": parts.evaluations, "epochs.png": parts.epochs}
-    pictures = [name for name, members in titles.items() if any(one.errors("train") for one in members)]
+    pictures = [
+        name for name, members in titles.items() if any(one.group.updates and one.errors("train") for one in members)
+    ]
     for name in pictures:
         plots.curves(titles[name], out / name)
     if study.qualities:
