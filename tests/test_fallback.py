@@ -11,6 +11,7 @@ import qrnn_fast as qf
 import torch
 from qiskit_aer import AerSimulator
 from qrnn_fast import cells
+from torch import Tensor
 
 CIRCUIT = cells.crx_chain(2)
 ANGLES = torch.linspace(-1, 1, 2 * CIRCUIT.n_angles, dtype=torch.float64).view(1, 2, -1)
@@ -125,15 +126,20 @@ def test_a_compiled_layer() -> None:
     torch.testing.assert_close(run(ANGLES), qf.evolve(circuit, ANGLES)[0], atol=0, rtol=0)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("backend", ["auto", "native"])
-def test_what_is_added_to_aers_noise_model_counts(backend: str) -> None:
+def test_what_is_added_to_aers_noise_model_counts(backend: str, compiled: bool) -> None:
     circuit, noise = cells.crx_chain(2), known()
-    qf.evolve(circuit, ANGLES, noise=noise, backend=backend)
+
+    def run(angles: Tensor) -> Tensor:
+        return qf.evolve(circuit, angles, noise=noise, backend=backend)[0]
+
+    run = torch.compile(run, backend="eager", fullgraph=True) if compiled else run
+    run(ANGLES)
     noise.add_all_qubit_quantum_error(aer.depolarizing_error(0.2, 1), ["rx"], warnings=False)
     noise.add_all_qubit_readout_error([[0.9, 0.1], [0.2, 0.8]])
-    ours, _ = qf.evolve(circuit, ANGLES, noise=noise, backend=backend)
     expected, _ = qf.evolve(cells.crx_chain(2), ANGLES, noise=qf.NoiseModel.from_qiskit(noise))
-    torch.testing.assert_close(ours, expected, atol=0, rtol=0)
+    torch.testing.assert_close(run(ANGLES), expected, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("backend", ["auto", "native"])

@@ -54,20 +54,27 @@ def settle(circuit: Circuit, noise: Noise, backend: str | Backend, shots: int | 
             "or eq=False"
         )
     if backend != "auto":
-        noisy = with_noise(circuit, _taken_over(circuit, noise))
-        return Evaluation(noisy, NATIVE if isinstance(backend, str) else backend, shots)
+        return Evaluation(_noisy(circuit, noise), NATIVE if isinstance(backend, str) else backend, shots)
     return _automatic(circuit, noise, shots)
 
 
-def _taken_over(circuit: Circuit, noise: Noise) -> NoiseModel | None:
-    """Aer's noise model as one of ours; others as they are."""
+def _noisy(circuit: Circuit, noise: Noise) -> Circuit:
+    """The circuit with this noise."""
     if not _is_aers(noise):
-        return noise  # type: ignore[no-any-return]
+        return with_noise(circuit, noise)
+    _take_over(circuit, noise)
+    noisy: Circuit = circuit.remembered["taken over", *_identity(noise)][1]
+    return noisy
+
+
+def _take_over(circuit: Circuit, noise: Noise) -> None:
+    """What is done once, for real, while torch.compile traces; the code is valid for this circuit and noise."""
     key = "taken over", *_identity(noise)
     if key not in circuit.remembered:
-        circuit.remembered[key] = _held(noise), NoiseModel.from_qiskit(noise)
-    ours: NoiseModel = circuit.remembered[key][1]
-    return ours
+        circuit.remembered[key] = _held(noise), with_noise(circuit, NoiseModel.from_qiskit(noise))
+
+
+_take_over._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _automatic(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:
@@ -121,7 +128,7 @@ def _held(noise: Noise) -> object:
 
 def _choose(circuit: Circuit, noise: Noise, shots: int | None) -> Evaluation:
     try:
-        ours = _taken_over(circuit, noise)
+        ours = NoiseModel.from_qiskit(noise) if _is_aers(noise) else noise
     except ValueError as error:
         return Evaluation(circuit, _aer(circuit, shots, str(error), noise_model=noise), shots)
     noisy = with_noise(circuit, ours)
