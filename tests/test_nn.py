@@ -219,6 +219,38 @@ def test_initialisation_follows_the_study() -> None:
     assert not any(torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True))
 
 
+class Twice(nn.Module):
+    """One module under two names, and one parameter in two modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3, dtype=torch.float64)
+        self.again, self.last = self.first, nn.Linear(3, 27, dtype=torch.float64)
+        self.tied = nn.Linear(3, 3, dtype=torch.float64)
+        self.tied.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.tied(self.again(self.first(x).tanh()).tanh()))
+
+
+def test_an_encoder_that_uses_a_module_twice() -> None:
+    encoder, x = Twice(), torch.rand(4, 2, 3, dtype=torch.float64)
+    before = list(encoder.parameters())
+
+    def gradients(estimator: object) -> tuple[Tensor, ...]:
+        output, _ = qf.QRNN(3, circuit(), encoder=encoder, gradient=estimator)(x)
+        return torch.autograd.grad(output.square().sum(), before)
+
+    torch.testing.assert_close(gradients(qf.FDSA(c=1e-5)), gradients("adjoint"), atol=1e-7, rtol=0)
+    assert all(p is q for p, q in zip(before, encoder.parameters(), strict=True))
+
+
+def test_a_lazy_encoder_is_asked_for_its_shapes_first() -> None:
+    layer = qf.QRNN(3, circuit(), encoder=nn.LazyLinear(27), gradient="spsa")
+    with pytest.raises(ValueError, match=r"parameters without a shape yet; call it once, as encoder\(x\)"):
+        layer(torch.rand(4, 3))
+
+
 def test_a_layer_made_on_the_meta_device() -> None:
     """Its memory is whatever lay there until its parameters are reset."""
     for kind, arguments in ((qf.QRNN, (1, circuit())), (qf.QLSTM, (1, 1))):

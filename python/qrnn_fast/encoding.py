@@ -112,7 +112,7 @@ class Encoding(NamedTuple):
         return torch.baddbmm(bias, inputs, weight.mT)
 
     def _call(self, copy: dict[str, Tensor], x: Tensor) -> Tensor:
-        angles: Tensor = torch.func.functional_call(self.encoder, copy, (x,))
+        angles: Tensor = torch.func.functional_call(self.encoder, copy, (x,), tie_weights=False)
         return angles
 
     def _map(
@@ -123,12 +123,29 @@ class Encoding(NamedTuple):
         at_once: int | None = None,
     ) -> Tensor:
         """`function` of every copy of the parameters, each stacked to (M, ...), and its part of other tensors."""
-        stacked = dict(zip(self.names, parameters, strict=True))
-        for name, buffer in self.encoder.named_buffers():
+        held = dict(self.encoder.named_parameters())
+        copies: dict[Tensor, Tensor] = {held[name]: p for name, p in zip(self.names, parameters, strict=True)}
+        for buffer in self.encoder.buffers():
             # Copied too: in training mode an encoder may write to them (the running mean of BatchNorm).
-            stacked[name] = buffer.expand(len(parameters[0]), *buffer.shape).clone()
+            copies[buffer] = buffer.expand(len(parameters[0]), *buffer.shape).clone()
+        names = _names(self.encoder)
+        stacked = {name: copy for tensor, copy in copies.items() for name in names[tensor]}
         with torch.random.fork_rng(devices=[]) if self.rng_state is not None else nullcontext():
             if self.rng_state is not None:
                 torch.set_rng_state(self.rng_state)
             mapped: Tensor = torch.vmap(function, randomness="same", chunk_size=at_once)(stacked, *others)
             return mapped
+
+
+def _names(encoder: nn.Module) -> dict[Tensor, list[str]]:
+    """Parameters and buffers, each with a name for every module that holds it.
+
+    A module that has several names itself counts once: under all of them, torch.func.functional_call would put back one
+    of the copies instead of what was there before.
+    """
+    names: dict[Tensor, list[str]] = {}
+    for path, module in encoder.named_modules():
+        parameters = module.named_parameters(path, recurse=False, remove_duplicate=False)
+        for name, tensor in (*parameters, *module.named_buffers(path, recurse=False, remove_duplicate=False)):
+            names.setdefault(tensor, []).append(name)
+    return names

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.parameter import is_lazy
 
 from qrnn_fast.encoding import Encoding
 from qrnn_fast.estimators import Evaluation, Perturbation
@@ -204,7 +205,8 @@ def over_weights(
         (B, T, 2^r) or (S, 2^r), and (B, 2^m, 2^m) or None.
 
     Raises:
-        ValueError: the input or the memory requires a gradient.
+        ValueError: the input or the memory requires a gradient, or the encoder is lazy and has not seen an input yet.
+        RuntimeError: a transform of torch.func is at work.
         TypeError: the encoder's trainable parameters have several dtypes.
     """
     refuse_other_derivatives(x, memory)
@@ -218,6 +220,10 @@ def over_weights(
                 f"the {name} requires a gradient, which {estimator} does not give, since it perturbs the encoder's "
                 f"weights; use wrt='angles'{' and hx.detach()' if tensor is memory else ''}, or gradient='adjoint'"
             )
+    if any(map(is_lazy, encoder.parameters())):
+        raise ValueError(
+            "the encoder has parameters without a shape yet; call it once, as encoder(x), before the layer"
+        )
     trainable = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
     if len(dtypes := {p.dtype for p in trainable.values()}) > 1:
         raise TypeError(f"the encoder's trainable parameters must share a dtype, got {sorted(map(str, dtypes))}")
