@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,13 @@ save_checkpoint(path, {"update": 2, "weights": torch.zeros(30)})
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script, path], check=True, timeout=120)
     assert load_checkpoint(path, {"update", "weights"})["update"] == 2
+
+
+def test_a_writer_that_raises_leaves_nothing_behind(path: Path) -> None:
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError)):
+        save_checkpoint(path, {"update": 2, "weights": lambda: None})
+    assert list(path.parent.iterdir()) == [path]
+    assert load_checkpoint(path, {"update", "weights"})["update"] == 1
 
 
 def test_cut_off_at_any_byte_is_told(path: Path) -> None:

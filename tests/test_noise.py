@@ -87,6 +87,7 @@ BAD_CHANNELS: list[tuple[Any, str]] = [
     (lambda: noise.thermal_relaxation(0, 1, 1), "t1 must be a positive number"),
     (lambda: noise.thermal_relaxation(1, 2.1, 1), "t2 must be at most 2 t1 = 2, got 2.1"),
     (lambda: noise.thermal_relaxation(1, 1, -1), "time must be a number"),
+    (lambda: noise.thermal_relaxation(*[float("inf")] * 3), "time must be finite where t1 is infinite"),
     (lambda: noise.thermal_relaxation(1, 1, 1, 1.1), "excited_population must be a number"),
 ]
 

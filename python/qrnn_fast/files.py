@@ -17,11 +17,14 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write: writes the content.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")  # another process may be writing the same file
-    with temporary.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # what an error has left
     sync_folder(path.parent)  # the new name, too, must survive a power failure
 
 

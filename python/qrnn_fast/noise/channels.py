@@ -102,6 +102,8 @@ def thermal_relaxation(t1: float, t2: float, time: float, excited_population: fl
     if t2 > 2 * t1:
         raise ValueError(f"t2 must be at most 2 t1 = {2 * t1}, got {t2}")
     _check(time, "time", most=math.inf)
+    if math.isinf(time) and math.isinf(t1):
+        raise ValueError("time must be finite where t1 is infinite, got inf")
     _check(excited_population, "excited_population")
     decayed, coherence = -math.expm1(-time / t1), math.exp(-time / t2)
     up, down = excited_population * decayed, (1 - excited_population) * decayed
