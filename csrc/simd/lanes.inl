@@ -180,6 +180,23 @@ QRNN_INLINE void for_each_index(F f) {
     for_indices(typename MakeIndices<n>::type{}, f);
 }
 
+// Lanes first, first + 1, ... of a and then b.
+template <int first, class V, int... l>
+QRNN_INLINE V window(V a, V b, Indices<l...>) {
+    return __builtin_shufflevector(a, b, (first + l)...);
+}
+
+// What lane l of the result holds is in lane l - 1 of x, or in the last one of `before`.
+template <class Real>
+QRNN_INLINE VectorOf<Real> lane_before(VectorOf<Real> before, VectorOf<Real> x) {
+    return window<Lanes<Real>::n - 1>(before, x, typename MakeIndices<Lanes<Real>::n>::type{});
+}
+// In lane l + 1 of x, or in the first one of `after`.
+template <class Real>
+QRNN_INLINE VectorOf<Real> lane_after(VectorOf<Real> x, VectorOf<Real> after) {
+    return window<1>(x, after, typename MakeIndices<Lanes<Real>::n>::type{});
+}
+
 template <int half, class V, int... l>
 QRNN_INLINE void exchange(V& a, V& b, Indices<l...>) {
     constexpr int n = sizeof...(l);

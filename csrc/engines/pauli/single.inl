@@ -106,11 +106,14 @@ void part_coefficients(const PauliGroup<Real>& g, const Workspace<Real>& w, int6
     trigs_forward<Real, single_parts, parts>(p, w.angles, w.registers, poison);
     segments_forward<Real, single_parts, parts>(p, 0, p.n_early_segments, w.registers);
     for (int k = 0; k < p.n_carried; ++k) {
-        const Real* out = w.all_lanes(w.registers, p.carried_out[k]);
-        Real* in = w.all_lanes(w.registers, p.carried_in + k);
-        in[0] = w.carried[k];
-        for (int l = 1; l < parts * Lanes<Real>::n; ++l) in[l] = out[l - 1];
-        w.carried[k] = out[n - 1];
+        const VectorOf<Real>* out = w.registers + p.carried_out[k] * single_parts;
+        VectorOf<Real>* in = w.registers + (p.carried_in + k) * single_parts;
+        VectorOf<Real> before = splat(w.carried[k]);
+        for (int part = 0; part < parts; ++part) {
+            in[part] = lane_before<Real>(before, out[part]);
+            before = out[part];
+        }
+        w.carried[k] = w.all_lanes(w.registers, p.carried_out[k])[n - 1];
     }
     segments_forward<Real, single_parts, parts>(p, p.n_early_segments, p.n_segments, w.registers);
 }
@@ -207,10 +210,15 @@ template <class Real, int parts>
 void part_adjoint(const PauliProgram& p, const Workspace<Real>& w, int n) {
     segments_adjoint<Real, single_parts, parts>(p, p.n_early_segments, p.n_segments, w.registers, w.grad_registers);
     for (int k = 0; k < p.n_carried; ++k) {
-        const Real* in = w.all_lanes(w.grad_registers, p.carried_in + k);
-        Real* out = w.all_lanes(w.grad_registers, p.carried_out[k]);
-        for (int l = 0; l + 1 < n; ++l) out[l] += in[l + 1];
-        out[n - 1] += w.grad_carried[k];
+        Real* in = w.all_lanes(w.grad_registers, p.carried_in + k);
+        VectorOf<Real>* out = w.grad_registers + p.carried_out[k] * single_parts;
+        VectorOf<Real> after = splat(w.grad_carried[k]);
+        if (n < parts * Lanes<Real>::n) in[n] = after[0];
+        for (int part = parts; part-- > 0;) {
+            const VectorOf<Real> x = w.grad_registers[(p.carried_in + k) * single_parts + part];
+            out[part] += lane_after<Real>(x, after);
+            after = x;
+        }
         w.grad_carried[k] = in[0];
     }
     segments_adjoint<Real, single_parts, parts>(p, 0, p.n_early_segments, w.registers, w.grad_registers);
