@@ -9,7 +9,7 @@ struct BlockKernel {
     using Number = typename Mode::template Number<Real>;
     using Forward = void (*)(const Block&, const int32_t* columns, const Number* registers, Number* state,
                              Number* tape);
-    using Adjoint = void (*)(const Block&, const int32_t* columns, int n_constants, const Number* registers,
+    using Adjoint = void (*)(const Block&, const int32_t* columns, int first_variable, const Number* registers,
                              Number* grad, Number* adjoint, const Number* tape);
     Forward forward, taped;
     Adjoint adjoint;
@@ -25,9 +25,9 @@ struct BlockKernels {
         block_forward<R, C, taped, accumulate>(b, columns, Access{registers, nullptr}, state, tape);
     }
     template <int R, int C>
-    static void dense_adjoint(const Block& b, const int32_t* columns, int n_constants, const Number* registers,
+    static void dense_adjoint(const Block& b, const int32_t* columns, int first_variable, const Number* registers,
                               Number* grad, Number* adjoint, const Number* tape) {
-        block_adjoint<R, C>(b, columns, n_constants, Access{registers, grad}, adjoint, tape);
+        block_adjoint<R, C>(b, columns, first_variable, Access{registers, grad}, adjoint, tape);
     }
 
     template <BlockForm form, bool taped>
@@ -41,11 +41,11 @@ struct BlockKernels {
     }
 
     static void exchange(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number*) {
-        exchange_places(b, columns, Access{registers, nullptr}, state);
+        exchange_places(b, columns, typename Access::OneVector{registers, nullptr}, state);
     }
     static void exchange_back(const Block& b, const int32_t* columns, int, const Number* registers, Number* grad,
                               Number* adjoint, const Number*) {
-        exchange_places(b, columns, Access{registers, grad}, adjoint);
+        exchange_places(b, columns, typename Access::OneVector{registers, grad}, adjoint);
     }
 
     template <int C, bool taped>
@@ -62,7 +62,7 @@ struct BlockKernels {
     static constexpr Kernel turn_entry = {turns<form, false>, turns<form, true>, turns_back<form>};
 
     static constexpr Kernel exchange_entry() {
-        if constexpr (Access::step >= 4 && Access::run == 1) return {exchange, exchange, exchange_back};
+        if constexpr (requires { typename Access::OneVector; }) return {exchange, exchange, exchange_back};
         return {};
     }
 
@@ -92,59 +92,64 @@ struct BlockKernels {
     // clang-format on
 };
 
+// The tables of several accesses, one after the other.
+template <class Mode, class Real, class... Accesses>
+struct KernelTables {
+    using Kernel = BlockKernel<Mode, Real>;
+    struct Table {
+        Kernel kernels[sizeof...(Accesses) * n_block_kernels];
+    };
+
+    static constexpr Table join() {
+        Table table{};
+        int i = 0;
+        const Kernel* const tables[] = {BlockKernels<Mode, Real, Accesses>::table...};
+        for (const Kernel* one : tables)
+            for (int k = 0; k < n_block_kernels; ++k) table.kernels[i++] = one[k];
+        return table;
+    }
+    static constexpr Table table = join();
+};
+
+// By ColumnAccess.
 template <int stride>  // vectors from a register to the next
 struct Batch {
     template <class Real>
     using Number = VectorOf<Real>;
 
     template <class Real>
-    static QRNN_INLINE const BlockKernel<Batch, Real>& kernel(const Block& b) {
-        return tables<Real>[static_cast<int32_t>(b.access)][b.kernel];
-    }
-
-  private:
-    template <class Real>
-    static constexpr auto one = BlockKernels<Batch, Real, Run<Real, stride, 1>>::table;
+    using One = Run<Real, stride, 1>;
     // Runs where kernels are called for every step, not for every chunk of them.
     template <class Real>
-    static constexpr auto four = BlockKernels<Batch, Real, Run<Real, stride, stride == 1 ? 4 : 1>>::table;
-    template <class Real>  // by ColumnAccess
-    static constexpr const BlockKernel<Batch, Real>* tables[] = {one<Real>, one<Real>, four<Real>, four<Real>,
-                                                                 four<Real>};
+    using Four = Run<Real, stride, stride == 1 ? 4 : 1>;
+    template <class Real>
+    using Tables = KernelTables<Batch, Real, One<Real>, One<Real>, Four<Real>, Four<Real>, Four<Real>, Four<Real>>;
 };
 
 struct Single {
     template <class Real>
     using Number = Real;
 
+    // Eight numbers where a vector has room for them.
     template <class Real>
-    static QRNN_INLINE const BlockKernel<Single, Real>& kernel(const Block& b) {
-        return tables<Real>[static_cast<int32_t>(b.access)][b.kernel];
-    }
-
-  private:
-    // By ColumnAccess. Eight numbers where a vector has room for them.
-    template <class Real, bool eight = 8 * sizeof(Real) <= QRNN_VECTOR_BYTES>
-    static constexpr const BlockKernel<Single, Real>* tables[] = {
-        BlockKernels<Single, Real, OneNumber<Real>>::table,
-        BlockKernels<Single, Real, FourApart<Real>>::table,
-        BlockKernels<Single, Real, Columns<Real, 4>>::table,
-        BlockKernels<Single, Real, Either<eight, TwiceFour<Real>, Columns<Real, 4>>>::table,
-        BlockKernels<Single, Real, Either<eight, Columns<Real, 8>, Columns<Real, 4>>>::table,
-    };
+    static constexpr int most = 8 * sizeof(Real) <= QRNN_VECTOR_BYTES ? 8 : 4;
+    template <class Real>
+    using Tables = KernelTables<Single, Real, OneNumber<Real>, FourApart<Real>, Columns<Real, 4>,
+                                Either<most<Real> == 8, TwiceFour<Real>, Columns<Real, 4>>,
+                                Columns<Real, most<Real>, 8 / most<Real>>, Columns<Real, most<Real>, 16 / most<Real>>>;
 };
 
 template <class Mode, bool taped, class Real, class Number>
 void blocks_forward(const PauliProgram& p, const BlockList& list, const Number* registers, Number* state,
                     Number* tape) {
-    for (int i = 0; i < list.n_blocks; ++i) {
-        const Block& b = list.blocks[i];
-        const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
-        const BlockKernel<Mode, Real>& kernel = Mode::template kernel<Real>(b);
+    const int32_t* const offsets = p.offsets;  // not read anew after every block
+    for (const Block *b = list.blocks, *const end = b + list.n_blocks; b != end; ++b) {
+        const int32_t* columns = offsets + 2 * static_cast<int64_t>(b->columns);
+        const BlockKernel<Mode, Real>& kernel = Mode::template Tables<Real>::table.kernels[b->kernel];
         if constexpr (taped)
-            kernel.taped(b, columns, registers, state, tape + b.tape);
+            kernel.taped(*b, columns, registers, state, tape + b->tape);
         else
-            kernel.forward(b, columns, registers, state, tape);
+            kernel.forward(*b, columns, registers, state, tape);
     }
     for (int i = 0; i < list.n_clear; ++i) state[list.clear[i]] = Number{};
 }
@@ -152,10 +157,13 @@ void blocks_forward(const PauliProgram& p, const BlockList& list, const Number* 
 template <class Mode, class Real, class Number>
 void blocks_adjoint(const PauliProgram& p, const BlockList& list, const Number* registers, Number* adjoint,
                     const Number* tape, Number* grad) {
-    for (int i = list.n_blocks; i-- > 0;) {
-        const Block& b = list.blocks[i];
-        const int32_t* columns = p.offsets + 2 * static_cast<int64_t>(b.columns);
-        Mode::template kernel<Real>(b).adjoint(b, columns, p.n_constants, registers, grad, adjoint, tape + b.tape);
+    const int32_t* const offsets = p.offsets;
+    const int first_variable = p.n_constants * QRNN_VECTOR_BYTES;
+    for (const Block* b = list.blocks + list.n_blocks; b != list.blocks;) {
+        --b;
+        const int32_t* columns = offsets + 2 * static_cast<int64_t>(b->columns);
+        Mode::template Tables<Real>::table.kernels[b->kernel].adjoint(*b, columns, first_variable, registers, grad,
+                                                                      adjoint, tape + b->tape);
     }
     for (int i = 0; i < list.n_adjoint_clear; ++i) adjoint[list.adjoint_clear[i]] = Number{};
 }

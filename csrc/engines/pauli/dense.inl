@@ -44,12 +44,12 @@ constexpr int most_sums = QRNN_VECTOR_BYTES == 64 ? 16 : 9;
 // Adjoint of the coefficients of rows first .. first + N - 1: sum over the columns of (adjoint of y_r) x_k. N * C
 // is at most most_sums.
 template <int N, int C, class Access, class Number>
-QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants, const int32_t* columns,
+QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int first_variable, const int32_t* columns,
                                       const Access access, Number* adjoint, const Number* tape_begin) {
     using V = typename Access::Element;
     bool varies = false;
     for (int r = 0; r < N; ++r)
-        for (int k = 0; k < C; ++k) varies = varies || b.coefficient[4 * (first + r) + k] >= n_constants;
+        for (int k = 0; k < C; ++k) varies = varies || b.coefficient[4 * (first + r) + k] >= first_variable;
     if (!varies) return;
     V sum[N * C];
     for (int j = 0; j < N * C; ++j) sum[j] = V{};
@@ -64,19 +64,20 @@ QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int n_constants
             for (int k = 0; k < C; ++k) sum[r * C + k] += y * x[k];
         }
     });
-    for (int r = 0; r < N; ++r)
-        for (int k = 0; k < C; ++k) access.add_grad(b.coefficient[4 * (first + r) + k], sum[r * C + k]);
+    int32_t coefficients[N * C];
+    for (int j = 0; j < N * C; ++j) coefficients[j] = b.coefficient[4 * (first + j / C) + j % C];
+    access.template add_grads<N * C>(coefficients, sum);
 }
 
 template <int R, int C, class Access, class Number>
-void block_adjoint(const Block& b, const int32_t* columns, int n_constants, const Access access, Number* adjoint,
+void block_adjoint(const Block& b, const int32_t* columns, int first_variable, const Access access, Number* adjoint,
                    const Number* tape) {
     using V = typename Access::Element;
     constexpr int rows_at_once = R * C <= most_sums ? R : 2;
     for (int r = 0; r + rows_at_once <= R; r += rows_at_once)
-        coefficient_adjoints<rows_at_once, C>(b, r, n_constants, columns, access, adjoint, tape);
+        coefficient_adjoints<rows_at_once, C>(b, r, first_variable, columns, access, adjoint, tape);
     if constexpr (R % rows_at_once != 0)
-        coefficient_adjoints<1, C>(b, R - 1, n_constants, columns, access, adjoint, tape);
+        coefficient_adjoints<1, C>(b, R - 1, first_variable, columns, access, adjoint, tape);
 
     V c[R * C];
     for (int r = 0; r < R; ++r)

@@ -85,7 +85,7 @@ void turns_adjoint(const Block& b, const int32_t* columns, const Access access, 
         T::join(x);
         for (int k = 0; k < size; ++k) access.store(in[k], i, x[k]);
     });
-    for (int k = 0; k < size; ++k) access.add_grad(b.coefficient[k], sum[k]);
+    access.template add_grads<size>(b.coefficient, sum);
 }
 
 // ---- Scattered rows (program.hpp), one column at a time.
@@ -120,7 +120,7 @@ void scattered_adjoint(const Block& b, const int32_t* places, const Access acces
             access.store(adjoint, places[k], before + c[k] * y);
         }
     }
-    for (int k = 0; k < C; ++k) access.add_grad(b.coefficient[k], sum[k]);
+    access.template add_grads<C>(b.coefficient, sum);
 }
 
 // ---- Exchanges (program.hpp), which are their own transpose.

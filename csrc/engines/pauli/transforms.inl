@@ -21,7 +21,7 @@ struct Four {
                 {im[0] + im[3], im[1] + im[2], re[1] - re[2], im[0] - im[3]}};
     }
     QRNN_INLINE Four from_pauli() const {
-        return {{re[0] + re[3], re[1] + im[2], re[1] - im[2], re[0] - re[3]},   // X - i Y, X + i Y
+        return {{re[0] + re[3], re[1] + im[2], re[1] - im[2], re[0] - re[3]},  // X - i Y, X + i Y
                 {im[0] + im[3], im[1] - re[2], im[1] + re[2], im[0] - im[3]}};
     }
 };

@@ -23,10 +23,10 @@ Block& add_block(const BlockTemplate& block, size_t n_columns, const std::vector
     return list.back().block;
 }
 
-// The largest of 8, 4 and 1 such that so many columns at a time are neighbours, inputs and outputs alike.
+// The largest of 16, 8, 4 and 1 such that so many columns at a time are neighbours, inputs and outputs alike.
 std::int32_t neighbours(const Block& block, const std::vector<std::int32_t>& offsets) {
     const std::int32_t* pairs = offsets.data() + 2 * static_cast<std::int64_t>(block.columns);
-    for (const std::int32_t n : {8, 4}) {
+    for (const std::int32_t n : {16, 8, 4}) {
         bool all = block.n_columns % n == 0;
         for (std::int32_t k = 0; all && k < block.n_columns; ++k)
             for (int side = 0; side < 2; ++side)
@@ -102,6 +102,12 @@ void add_columns(const BlockTemplate& block, std::vector<Column>& all_columns, s
 
 void choose_kernel(Block& b) {
     const bool scattered = b.form == BlockForm::scattered_row, exchange = b.form == BlockForm::exchange;
+    const ColumnAccess access = b.neighbours == 16                                       ? ColumnAccess::sixteen
+                                : b.neighbours == 8                                      ? ColumnAccess::eight
+                                : b.neighbours == 4 && b.n_columns % 8 == 0 && !exchange ? ColumnAccess::twice_four
+                                : b.neighbours == 4                                      ? ColumnAccess::four
+                                : b.n_columns % 4 == 0 && b.rows > 1                     ? ColumnAccess::four_apart
+                                                                                         : ColumnAccess::one;
     b.kernel = b.form == BlockForm::turn                ? turn_kernel
                : b.form == BlockForm::twin_turn         ? twin_turn_kernel
                : b.form == BlockForm::crossed_twin_turn ? crossed_twin_turn_kernel
@@ -109,11 +115,7 @@ void choose_kernel(Block& b) {
                : scattered                              ? scattered_row_kernels + b.cols - 1
                                                         : 4 * (b.rows - 1) + b.cols - 1;
     if (b.form == BlockForm::dense && b.accumulate) b.kernel += accumulate_kernels;
-    b.access = b.neighbours == 8                                        ? ColumnAccess::eight
-               : b.neighbours == 4 && b.n_columns % 8 == 0 && !exchange ? ColumnAccess::twice_four
-               : b.neighbours == 4                                      ? ColumnAccess::four
-               : b.n_columns % 4 == 0 && !scattered                     ? ColumnAccess::four_apart
-                                                                        : ColumnAccess::one;
+    b.kernel += static_cast<std::int32_t>(access) * n_block_kernels;
 }
 
 double multiply_adds(const std::vector<LaidOutBlock>& list) {

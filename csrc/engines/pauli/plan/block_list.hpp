@@ -27,7 +27,7 @@ std::vector<Column> columns_of(const Block& block, const std::int32_t* offsets);
 void add_columns(const BlockTemplate& block, std::vector<Column>& columns, std::vector<std::int32_t>& offsets,
                  std::vector<LaidOutBlock>& list);
 
-// Sets `kernel` and `access` by the block's other fields.
+// Sets `kernel` by the block's other fields.
 void choose_kernel(Block& block);
 
 // Multiply-adds of a list of blocks.

@@ -49,12 +49,13 @@ std::vector<Deferred> join(std::vector<Deferred> late, std::vector<Deferred> ear
 
 }  // namespace
 
-void PauliPlan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients) {
+void PauliPlan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients,
+                            int vector_bytes) {
     for (const LaidOutBlock& laid : list) {
         Block block = laid.block;
         for (size_t k = 0; k < laid.coefficients.size(); ++k) {
             const size_t at = block.form == BlockForm::dense ? 4 * (k / block.cols) + k % block.cols : k;
-            block.coefficient[at] = coefficients.reg(laid.coefficients[k]);
+            block.coefficient[at] = vector_bytes * coefficients.reg(laid.coefficients[k]);
         }
         choose_kernel(block);
         block.tape = tape_size;
@@ -111,12 +112,12 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     for (const Value& value : draft.carried_out) compiler.need(value);
     coefficients_ = compiler.compile(vector_bytes);
 
-    step_.add(layout.step, compiler);
-    memory_step_.add(memory_step, compiler);
-    single_step_.add(single.step, compiler);
-    late_.add(single.late, compiler);
-    restore_.add(layout.restore, compiler);
-    finish_.add(end_layout.step, compiler);
+    step_.add(layout.step, compiler, vector_bytes);
+    memory_step_.add(memory_step, compiler, vector_bytes);
+    single_step_.add(single.step, compiler, vector_bytes);
+    late_.add(single.late, compiler, vector_bytes);
+    restore_.add(layout.restore, compiler, vector_bytes);
+    finish_.add(end_layout.step, compiler, vector_bytes);
     for (const Value& value : draft.carried_out) carried_out_.push_back(compiler.reg(value));
     carried_start_ = std::move(draft.carried_start);
     clear_ = std::move(layout.clear);

@@ -48,7 +48,7 @@ class PauliPlan {
     struct Blocks {
         std::vector<Block> blocks;
         std::int32_t tape_size = 0;
-        void add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients);
+        void add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients, int vector_bytes);
         BlockList view(const std::vector<std::int32_t>& clear, const std::vector<std::int32_t>& adjoint_clear) const;
     };
 

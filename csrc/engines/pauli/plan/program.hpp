@@ -1,8 +1,8 @@
 // The compiled plan as the kernels read it: plain arrays, no types with code of their own.
 //
 // State places, registers and tape places are counted in lane vectors (one number per sequence of a group). The two
-// lists that inner loops walk through, `offsets` and `operands`, hold bytes instead, which saves those loops a shift
-// per access: all instruction sets' vectors have the same size in float and double.
+// lists that inner loops walk through, `offsets` and `operands`, and the coefficients of blocks hold bytes instead,
+// which saves a shift per access: all instruction sets' vectors have the same size in float and double.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,9 @@ enum BlockKernelNumber : std::int32_t {
     n_block_kernels = scattered_row_kernels + 4
 };
 
-// How the kernel of a single sequence takes a block's columns: one by one; four that lie anywhere; four or eight that
-// are neighbours; or two times four.
-enum class ColumnAccess : std::int32_t { one, four_apart, four, twice_four, eight };
+// How the kernel of a single sequence takes a block's columns: one by one; four that lie anywhere; four that are
+// neighbours, or two times four; eight or sixteen that are.
+enum class ColumnAccess : std::int32_t { one, four_apart, four, twice_four, eight, sixteen };
 
 // y = C x with a matrix of at most 4 x 4, for every column of a list.
 struct Block {
@@ -38,16 +38,15 @@ struct Block {
     std::int32_t rows, cols;
     std::int32_t accumulate;          // forward: y += C x instead
     std::int32_t adjoint_accumulate;  // bit c set: the adjoint of input c is added to what its place holds
-    std::int32_t coefficient[16];     // registers; dense: of [4 * row + col]; else (a, b) of each turn
+    std::int32_t coefficient[16];     // registers, in bytes; dense: of [4 * row + col]; else (a, b) of each turn
     std::int32_t in[4], out[4];       // places of the inputs and outputs relative to the column's two offsets
     std::int32_t n_columns;
     std::int32_t columns;  // number of the first of n_columns pairs (input offset, output offset) in the offset list;
                            // there, a scattered row has the offsets of all inputs, then of the output, for each column
-    std::int32_t neighbours;  // 8, 4 or 1: so many columns at a time lie side by side, inputs and outputs alike; of an
-                              // exchange, so many numbers
+    std::int32_t neighbours;  // 16, 8, 4 or 1: so many columns at a time lie side by side, inputs and outputs alike; of
+                              // an exchange, so many numbers
     std::int32_t tape;        // first of n_columns * cols places on the tape
-    std::int32_t kernel;      // BlockKernelNumber
-    ColumnAccess access;
+    std::int32_t kernel;      // BlockKernelNumber + n_block_kernels * ColumnAccess
 };
 
 // A run of instructions register[dst] = sum_i +-register[a_i] * register[b_i], dst going up by one.
