@@ -49,9 +49,9 @@ template <class F>
 QRNN_INLINE void for_each_square(int n_qubits, F f) {
     const int64_t dim = int64_t{1} << n_qubits;
     int64_t row = 0;
-    for (int64_t i = 0; i < dim; i += 2, row = next_spread(row)) {
+    for (int64_t i = 0; i + 1 < dim; i += 2, row = next_spread(row)) {
         int64_t column = 0;
-        for (int64_t j = 0; j < dim; j += 2, column = next_spread(column)) f(4 * (2 * row + column), dim * i + j);
+        for (int64_t j = 0; j + 1 < dim; j += 2, column = next_spread(column)) f(4 * (2 * row + column), dim * i + j);
     }
 }
 
