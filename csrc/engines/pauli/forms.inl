@@ -96,11 +96,11 @@ void scattered_forward(const Block& b, const int32_t* places, const Access acces
     for (int column = 0; column < b.n_columns; ++column, places += C + 1) {
         Number y{};
         for (int k = 0; k < C; ++k) {
-            const Number x = access.load(state, places[k]);
+            const Number x = access.load(state, access.position(places + k));
             if constexpr (taped) *tape++ = x;
             y = k == 0 ? c[0] * x : y + c[k] * x;
         }
-        access.store(state, places[C], y);
+        access.store(state, access.position(places + C), y);
     }
 }
 
@@ -113,11 +113,12 @@ void scattered_adjoint(const Block& b, const int32_t* places, const Access acces
         sum[k] = Number{};
     }
     for (int column = 0; column < b.n_columns; ++column, places += C + 1) {
-        const Number y = access.load(adjoint, places[C]);
+        const Number y = access.load(adjoint, access.position(places + C));
         for (int k = 0; k < C; ++k) {
             sum[k] += y * *tape++;
-            const Number before = b.adjoint_accumulate >> k & 1 ? access.load(adjoint, places[k]) : Number{};
-            access.store(adjoint, places[k], before + c[k] * y);
+            const auto at = access.position(places + k);
+            const Number before = b.adjoint_accumulate >> k & 1 ? access.load(adjoint, at) : Number{};
+            access.store(adjoint, at, before + c[k] * y);
         }
     }
     access.template add_grads<C>(b.coefficient, sum);
