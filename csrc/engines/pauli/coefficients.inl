@@ -18,7 +18,7 @@ struct Operands {
 };
 QRNN_INLINE Operands operands(const int32_t* pair) {
     if constexpr (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
-        int64_t both;
+        int64_t both = 0;
         __builtin_memcpy(&both, pair, sizeof both);
         return {static_cast<int32_t>(both), both >> 32};
     }
