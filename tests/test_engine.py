@@ -207,6 +207,12 @@ def test_single_sequences_of_larger_memories(name: str, n_qubits: int) -> None:
     check_kernels_agree(CELLS[name](n_qubits), "pauli", 3, True, 0)
 
 
+# One sequence's steps are taken in chunks, which are cut out of slices that last some time.
+@pytest.mark.parametrize("steps", [12, 13, 24, 25, 49, 30_000])
+def test_single_sequences_of_all_lengths(steps: int) -> None:
+    check_kernels_agree(cells.crx_chain(4), "pauli", steps, True, 0)
+
+
 @each_engine
 def test_same_bits_for_threads_batch_order_and_neighbours(engine: str) -> None:
     circuit = cells.crx_chain(6)

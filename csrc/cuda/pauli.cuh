@@ -284,7 +284,7 @@ QRNN_DEVICE bool is_of_zeros(std::int64_t string) {  // of I and Z alone: 1 in |
 }
 
 // ---- Steps.
-QRNN_DEVICE void begin(const Place at, const PauliArguments<Real>& a, const PauliLayout& layout) {
+QRNN_DEVICE void begin(const Place at, const ExactArguments<Real>& a, const PauliLayout& layout) {
     Real *state = at.column(layout.state), *registers = at.column(layout.registers);
     for (int i = at.part; i < n_constants; i += at.parts)
         registers[constants[i].reg * lanes] = Real(constants[i].value);
@@ -299,7 +299,7 @@ QRNN_DEVICE void begin(const Place at, const PauliArguments<Real>& a, const Paul
 }
 
 // What the adjoint needs of step t, or of the end.
-QRNN_DEVICE Real* kept_of(const Place at, const PauliArguments<Real>& a, std::int64_t t) {
+QRNN_DEVICE Real* kept_of(const Place at, const ExactArguments<Real>& a, std::int64_t t) {
     return a.kept + ((block_index() * (a.n_steps + 1) + t) * sizes.kept_size()) * lanes + at.lane;
 }
 QRNN_DEVICE void keep(const Place at, const PauliLayout& layout, Real* kept) {
@@ -316,7 +316,7 @@ QRNN_DEVICE void carry_on(const Place at, Real* registers) {
         registers[(sizes.carried_in + k) * lanes] = registers[carried_out[k] * lanes];
 }
 
-QRNN_DEVICE_ONCE void forward_steps(const Place at, const PauliArguments<Real>& a, const PauliLayout& layout) {
+QRNN_DEVICE_ONCE void forward_steps(const Place at, const ExactArguments<Real>& a, const PauliLayout& layout) {
     const std::int64_t first = at.sequence - at.lane;
     Real *state = at.column(layout.state), *registers = at.column(layout.registers);
     Real *angles = at.numbers + layout.angles, *outcome = at.numbers + layout.outcome;
@@ -352,7 +352,7 @@ QRNN_DEVICE_ONCE void forward_steps(const Place at, const PauliArguments<Real>& 
 
 // Calls f(place) for every group of the batch that this block of threads runs.
 template <class F>
-QRNN_DEVICE void for_each_group(const PauliArguments<Real>& a, std::int64_t workspace_size, F f) {
+QRNN_DEVICE void for_each_group(const ExactArguments<Real>& a, std::int64_t workspace_size, F f) {
     const int lane = thread_index() % lanes, part = thread_index() / lanes, parts = block_size() / lanes;
     Real* numbers = a.workspace ? a.workspace + block_index() * workspace_size : static_cast<Real*>(shared_memory());
     const std::int64_t n_groups = (a.n_sequences + lanes - 1) / lanes;
@@ -360,7 +360,7 @@ QRNN_DEVICE void for_each_group(const PauliArguments<Real>& a, std::int64_t work
         f(Place{lane, part, parts, group * lanes + lane, numbers});
 }
 
-QRNN_KERNEL(pauli_forward, PauliArguments<Real>) {
+QRNN_KERNEL(pauli_forward, ExactArguments<Real>) {
     const PauliLayout layout(sizes, lanes, block_size() / lanes, false);
     for_each_group(a, layout.size, [&](const Place at) {
         forward_steps(at, a, layout);

@@ -36,6 +36,7 @@ struct PauliSizes {
 };
 
 // Places of a group's numbers in its workspace, which is in shared memory where there is room.
+// Every block of the grid has one, and keeps (T + 1) * kept_size() * lanes numbers.
 struct PauliLayout {
     std::int64_t state, registers, angles, outcome;                // forward
     std::int64_t adjoint, gradients, carried, partial_sums, tape;  // and adjoint
@@ -58,10 +59,6 @@ struct PauliLayout {
           tape(partial_sums + (with_adjoint ? 2 * most_sums * parts * lanes : 0)),
           size(tape + (with_adjoint ? s.tape_size * lanes : 0)) {}
 };
-
-// `workspace`: for each block of the grid layout.size numbers; `kept`: for each (T + 1) * kept_size() * lanes.
-template <class Real>
-using PauliArguments = ExactArguments<Real>;
 
 }  // namespace cuda
 }  // namespace qrnn

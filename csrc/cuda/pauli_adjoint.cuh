@@ -178,7 +178,7 @@ QRNN_DEVICE void take_carried(const Place at, const AdjointPlace& w) {
         w.carried[k * lanes] = w.gradients[(sizes.carried_in + k) * lanes];
 }
 
-QRNN_DEVICE void adjoint_begin(const Place at, const PauliArguments<Real>& a, const AdjointPlace& w) {
+QRNN_DEVICE void adjoint_begin(const Place at, const ExactArguments<Real>& a, const AdjointPlace& w) {
     for (int i = at.part; i < sizes.n_places; i += at.parts) w.adjoint[i * lanes] = 0;
     for (int k = at.part; k < sizes.n_carried; k += at.parts) w.carried[k * lanes] = 0;
     block_sync();
@@ -191,7 +191,7 @@ QRNN_DEVICE void adjoint_begin(const Place at, const PauliArguments<Real>& a, co
     block_sync();
 }
 
-QRNN_DEVICE void adjoint_step(const Place at, const PauliArguments<Real>& a, const PauliLayout& layout,
+QRNN_DEVICE void adjoint_step(const Place at, const ExactArguments<Real>& a, const PauliLayout& layout,
                               const AdjointPlace& w, std::int64_t t) {
     const std::int64_t first = at.sequence - at.lane;
     Real *angles = at.numbers + layout.angles, *outcome = at.numbers + layout.outcome;
@@ -237,7 +237,7 @@ QRNN_DEVICE void adjoint_step(const Place at, const PauliArguments<Real>& a, con
     block_sync();
 }
 
-QRNN_KERNEL(pauli_adjoint, PauliArguments<Real>) {
+QRNN_KERNEL(pauli_adjoint, ExactArguments<Real>) {
     const PauliLayout layout(sizes, lanes, block_size() / lanes, true);
     for_each_group(a, layout.size, [&](const Place at) {
         const AdjointPlace w(at, layout);

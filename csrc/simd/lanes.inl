@@ -1,7 +1,10 @@
 // Lane vectors and what all kernels do with them. Compiled once per instruction set: the including file defines
 // QRNN_ISA (a namespace) and QRNN_VECTOR_BYTES. Nothing here may emit a function that another file could share, so no
-// standard header but <stdint.h> is included.
+// standard header but these is included.
 #include <stdint.h>
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
 
 #define QRNN_INLINE inline __attribute__((always_inline))
 
@@ -36,6 +39,11 @@ struct Lanes<float> {
 };
 
 template <class Real>
+struct Lanes<const Real> {
+    typedef const typename Lanes<Real>::Vector Vector;
+};
+
+template <class Real>
 using VectorOf = typename Lanes<Real>::Vector;
 
 template <class Real>
@@ -60,6 +68,17 @@ QRNN_INLINE Real sum_of_lanes(VectorOf<Real> v) {
     Real sum = v[0];
     for (int l = 1; l < Lanes<Real>::n; ++l) sum += v[l];
     return sum;
+}
+
+// Bounds are handed over as numbers: what is read through a pointer would be read anew after every write.
+template <class T>
+void copy(const T* from, int64_t n, T* to) {
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+template <class T>
+void clear(T* x, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) x[i] = T{};
 }
 
 // ---- Sine and cosine.
@@ -155,7 +174,7 @@ void mend_sincos(VectorOf<Real> x, VectorOf<Real>& sine, VectorOf<Real>& cosine)
         }
 }
 
-// ---- Rows of memory to lanes and back: lane l of vector i (at i * step) is element i of row l.
+// ---- Rows of memory to lanes and back: lane l of vector i is element i of row l.
 template <int... index>
 struct Indices {};
 template <int n, int... index>
@@ -239,12 +258,11 @@ QRNN_INLINE void transpose_stage(V* rows) {
 // A row's tail is covered by a last window that overlaps the one before; rows shorter than a vector go one by one.
 // Lanes past the last row repeat it.
 template <class Real>
-QRNN_INLINE void load_rows(const Real* base, int64_t stride, int n_rows, int length, VectorOf<Real>* out,
-                           int out_step = 1) {
+QRNN_INLINE void load_rows(const Real* base, int64_t stride, int n_rows, int length, VectorOf<Real>* out) {
     constexpr int n = Lanes<Real>::n;
     if (length < n) {
         for (int i = 0; i < length; ++i)
-            for (int l = 0; l < n; ++l) out[i * out_step][l] = base[(l < n_rows ? l : n_rows - 1) * stride + i];
+            for (int l = 0; l < n; ++l) out[i][l] = base[(l < n_rows ? l : n_rows - 1) * stride + i];
         return;
     }
     for (int start = 0; start < length; start += n) {
@@ -254,23 +272,22 @@ QRNN_INLINE void load_rows(const Real* base, int64_t stride, int n_rows, int len
             rows[l] = load_unaligned(base + (l < n_rows ? l : n_rows - 1) * stride + at);
         });
         transpose_stage<n / 2, n>(rows);
-        for_each_index<n>([&](auto i) __attribute__((always_inline)) { out[(at + i) * out_step] = rows[i]; });
+        for_each_index<n>([&](auto i) __attribute__((always_inline)) { out[at + i] = rows[i]; });
     }
 }
 
 template <class Real>
-QRNN_INLINE void store_rows(Real* base, int64_t stride, int n_rows, int length, const VectorOf<Real>* in,
-                            int in_step = 1) {
+QRNN_INLINE void store_rows(Real* base, int64_t stride, int n_rows, int length, const VectorOf<Real>* in) {
     constexpr int n = Lanes<Real>::n;
     if (length < n) {
         for (int i = 0; i < length; ++i)
-            for (int l = 0; l < n_rows; ++l) base[l * stride + i] = in[i * in_step][l];
+            for (int l = 0; l < n_rows; ++l) base[l * stride + i] = in[i][l];
         return;
     }
     for (int start = 0; start < length; start += n) {
         const int at = start + n <= length ? start : length - n;
         VectorOf<Real> rows[n];
-        for_each_index<n>([&](auto i) __attribute__((always_inline)) { rows[i] = in[(at + i) * in_step]; });
+        for_each_index<n>([&](auto i) __attribute__((always_inline)) { rows[i] = in[at + i]; });
         transpose_stage<n / 2, n>(rows);
         for_each_index<n>([&](auto l) __attribute__((always_inline)) {
             if (l < n_rows) store_unaligned(base + l * stride + at, rows[l]);

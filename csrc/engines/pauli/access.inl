@@ -9,20 +9,20 @@ namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-// What the program counts in bytes of vectors, as bytes of Parts; Part is such a vector or a number of it.
-template <class Part>
-QRNN_INLINE int64_t bytes_of(int64_t offset) {
-    constexpr int shift = __builtin_ctz(QRNN_VECTOR_BYTES / sizeof(Part));  // cheaper than a signed division
-    return offset >> shift;
-}
-
 template <class Part>
 QRNN_INLINE Part* moved(Part* p, int64_t bytes) {
     return reinterpret_cast<Part*>(reinterpret_cast<int64_t>(p) + bytes);
 }
 
-// A register is `stride` vectors after the one before.
-template <class Real, int stride, int length>
+// The same pointer, as one of which the compiler knows nothing: it then adds offsets to it where it loads and stores,
+// in the same instruction, instead of keeping the sums.
+template <class T>
+QRNN_INLINE T* opaque(T* p) {
+    __asm__("" : "+r"(p));
+    return p;
+}
+
+template <class Real, int length>
 struct Run {
     using Element = VectorOf<Real>;
     using Stored = Element;
@@ -32,10 +32,10 @@ struct Run {
     const Number* registers;
     Number* grad;
 
-    QRNN_INLINE Element coefficient(int64_t at) const { return *moved(registers, at * stride); }
+    QRNN_INLINE Element coefficient(int64_t at) const { return *moved(registers, at); }
     template <int count>
     QRNN_INLINE void add_grads(const int32_t* at, const Element* sums) const {
-        for (int i = 0; i < count; ++i) *moved(grad, int64_t{at[i]} * stride) += sums[i];
+        for (int i = 0; i < count; ++i) *moved(grad, at[i]) += sums[i];
     }
     // Of the column whose offset this is; offsets of inputs and outputs follow each other in turn.
     QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
@@ -45,11 +45,7 @@ struct Run {
     QRNN_INLINE void store(Number* place, Position at, Element x) const { *moved(place, at) = x; }
 };
 
-// Coefficients of one lane: the lanes of a register are time steps here, those of two vectors where they are short.
-constexpr int single_parts = QRNN_VECTOR_BYTES < 64 ? 2 : 1;
-template <class Real>
-constexpr int single_lanes = single_parts * Lanes<Real>::n;
-
+// Coefficients of one lane: the lanes of a register are time steps here.
 template <class Real>
 struct OneNumber {
     using Element = Real;
@@ -60,15 +56,15 @@ struct OneNumber {
     const Real* registers;
     Real* grad;
 
-    QRNN_INLINE Element coefficient(int64_t at) const { return *moved(registers, at * single_parts); }
+    QRNN_INLINE Element coefficient(int64_t at) const { return *moved(registers, at); }
     template <int count>
     QRNN_INLINE void add_grads(const int32_t* at, const Element* sums) const {
-        for (int i = 0; i < count; ++i) *moved(grad, int64_t{at[i]} * single_parts) += sums[i];
+        for (int i = 0; i < count; ++i) *moved(grad, at[i]) += sums[i];
     }
-    QRNN_INLINE Position position(const int32_t* offset) const { return bytes_of<Real>(*offset); }
+    QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
     QRNN_INLINE Position further(Position at, int) const { return at; }
-    QRNN_INLINE Element load(const Real* place, Position at) const { return *moved(place, at); }
-    QRNN_INLINE void store(Real* place, Position at, Element x) const { *moved(place, at) = x; }
+    QRNN_INLINE Element load(const Real* place, Position at) const { return place[at]; }
+    QRNN_INLINE void store(Real* place, Position at, Element x) const { place[at] = x; }
 };
 
 template <class Real, int n, int length = 1>
@@ -82,18 +78,18 @@ struct Columns {
     const Real* registers;
     Real* grad;
 
-    QRNN_INLINE Element coefficient(int64_t at) const { return *moved(registers, at * single_parts) - Element{}; }
+    QRNN_INLINE Element coefficient(int64_t at) const { return *moved(registers, at) - Element{}; }
     template <int count>
     QRNN_INLINE void add_grads(const int32_t* at, const Element* sums) const {
         for (int i = 0; i + 4 <= count; i += 4) {
             Element rows[4] = {sums[i], sums[i + 1], sums[i + 2], sums[i + 3]};
             transpose_stage<2, 4>(rows);  // four sums at once
             const auto four = folded((rows[0] + rows[1]) + (rows[2] + rows[3]));
-            for (int k = 0; k < 4; ++k) *moved(grad, int64_t{at[i + k]} * single_parts) += four[k];
+            for (int k = 0; k < 4; ++k) *moved(grad, at[i + k]) += four[k];
         }
         for (int i = count - count % 4; i < count; ++i) {
             const auto four = folded(sums[i]);
-            *moved(grad, int64_t{at[i]} * single_parts) += (four[0] + four[1]) + (four[2] + four[3]);
+            *moved(grad, at[i]) += (four[0] + four[1]) + (four[2] + four[3]);
         }
     }
     static QRNN_INLINE auto folded(Element x) {
@@ -102,14 +98,12 @@ struct Columns {
         else
             return x;
     }
-    QRNN_INLINE Position position(const int32_t* offset) const { return bytes_of<Real>(*offset); }
-    QRNN_INLINE Position further(Position at, int k) const { return at + k * static_cast<int64_t>(n * sizeof(Real)); }
+    QRNN_INLINE Position position(const int32_t* offset) const { return *offset; }
+    QRNN_INLINE Position further(Position at, int k) const { return at + k * n; }
     QRNN_INLINE Element load(const Real* place, Position at) const {
-        return *reinterpret_cast<const Stored*>(moved(place, at));
+        return *reinterpret_cast<const Stored*>(place + at);
     }
-    QRNN_INLINE void store(Real* place, Position at, Element x) const {
-        *reinterpret_cast<Stored*>(moved(place, at)) = x;
-    }
+    QRNN_INLINE void store(Real* place, Position at, Element x) const { *reinterpret_cast<Stored*>(place + at) = x; }
 };
 
 template <class Real>
@@ -121,18 +115,25 @@ struct TwiceFour : Columns<Real, 8> {
         int64_t at[2];
     };
 
-    QRNN_INLINE Position position(const int32_t* offset) const {
-        return {{bytes_of<Real>(offset[0]), bytes_of<Real>(offset[8])}};
-    }
+    QRNN_INLINE Position position(const int32_t* offset) const { return {{offset[0], offset[8]}}; }
     QRNN_INLINE Position further(Position at, int) const { return at; }
     QRNN_INLINE Element load(const Real* place, const Position& p) const {
-        const Four a = *reinterpret_cast<const StoredFour*>(moved(place, p.at[0]));
-        const Four b = *reinterpret_cast<const StoredFour*>(moved(place, p.at[1]));
-        return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+        const Real *a = place + p.at[0], *b = place + p.at[1];
+#ifdef __AVX__
+        // Compilers load b by an instruction of its own, and move it to its place before they store it.
+        if constexpr (sizeof(Element) == 32)
+            return (Element)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a)), _mm_loadu_ps(b), 1);
+#endif
+        return __builtin_shufflevector(Four(*reinterpret_cast<const StoredFour*>(a)),
+                                       Four(*reinterpret_cast<const StoredFour*>(b)), 0, 1, 2, 3, 4, 5, 6, 7);
     }
     QRNN_INLINE void store(Real* place, const Position& p, Element x) const {
-        *reinterpret_cast<StoredFour*>(moved(place, p.at[0])) = __builtin_shufflevector(x, x, 0, 1, 2, 3);
-        *reinterpret_cast<StoredFour*>(moved(place, p.at[1])) = __builtin_shufflevector(x, x, 4, 5, 6, 7);
+        Real *a = place + p.at[0], *b = place + p.at[1];
+        *reinterpret_cast<StoredFour*>(a) = __builtin_shufflevector(x, x, 0, 1, 2, 3);
+#ifdef __AVX__
+        if constexpr (sizeof(Element) == 32) return _mm_storeu_ps(b, _mm256_extractf128_ps((__m256)x, 1));
+#endif
+        *reinterpret_cast<StoredFour*>(b) = __builtin_shufflevector(x, x, 4, 5, 6, 7);
     }
 };
 
@@ -155,23 +156,26 @@ struct FourApart : Columns<Real, 4> {
     };
 
     QRNN_INLINE Position position(const int32_t* offset) const {
-        return {{bytes_of<Real>(offset[0]), bytes_of<Real>(offset[2]), bytes_of<Real>(offset[4]),
-                 bytes_of<Real>(offset[6])}};
+        return {{offset[0], offset[2], offset[4], offset[6]}};
     }
     QRNN_INLINE Position further(const Position& at, int) const { return at; }
     QRNN_INLINE Element load(const Real* place, const Position& p) const {
-        return Element{*moved(place, p.at[0]), *moved(place, p.at[1]), *moved(place, p.at[2]), *moved(place, p.at[3])};
+        return Element{place[p.at[0]], place[p.at[1]], place[p.at[2]], place[p.at[3]]};
     }
     QRNN_INLINE void store(Real* place, const Position& p, Element x) const {
-        for (int k = 0; k < 4; ++k) *moved(place, p.at[k]) = x[k];
+        for (int k = 0; k < 4; ++k) place[p.at[k]] = x[k];
     }
 };
 
+// Where a block's outputs go.
+enum class Output { elsewhere, added, in_place };
+
 // Calls f(position of the inputs, of the outputs) for every element of all columns.
-template <class Access, class F>
+template <Output output, class Access, class F>
 QRNN_INLINE void for_each_element_of(const Access access, const int32_t* columns, int n, F f) {
     for (int column = 0; column < n; column += Access::step) {
-        const auto in = access.position(columns + 2 * column), out = access.position(columns + 2 * column + 1);
+        const auto in = access.position(columns + 2 * column);
+        const auto out = output == Output::in_place ? in : access.position(columns + 2 * column + 1);
         for_each_index<Access::run>(
             [&](auto k) __attribute__((always_inline)) { f(access.further(in, k), access.further(out, k)); });
     }

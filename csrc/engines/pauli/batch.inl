@@ -54,17 +54,6 @@ int64_t kept_size(const PauliProgram& p) {
     return kept_vectors(p) * Lanes<Real>::n;
 }
 
-// Bounds are handed over as numbers: what is read through a pointer would be read anew after every write.
-template <class V>
-void copy(const V* from, int64_t n, V* to) {
-    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-}
-
-template <class V>
-void clear(V* x, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) x[i] = V{};
-}
-
 template <class Real>
 void read_density(const PauliGroup<Real>& g, const Real* memory, const Workspace<Real>& w, VectorOf<Real>* pauli) {
     const int length = 2 << 2 * g.program->n_memory;
@@ -110,14 +99,14 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
     const BlockList& step = g.probabilities ? p.step : p.memory_step;
     for (int64_t t = first; t < last; ++t) {
         load_rows<Real>(g.angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles, w.angles);
-        trigs_forward<Real, 1, 1>(p, w.angles, w.registers, w.state);
+        trigs_forward<Real, 1>(p, w.angles, w.registers, w.state);
         if (g.kept) {
             V* kept = reinterpret_cast<V*>(g.kept) + t * kept_vectors(p);
             copy(w.state, n_memory, kept);
             copy(w.registers + p.n_constants, n_kept_registers(p), kept + n_memory);
         }
-        segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
-        blocks_forward<Batch<1>, false, Real>(p, step, w.registers, w.state, w.state);
+        segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
+        blocks_forward<Batch, false, Real>(p, step, w.registers, w.state, w.state);
         if (g.probabilities) {
             for (int j = 0; j < n_outcomes; ++j)
                 w.outcome[j] = p.outcomes[j] < 0 ? V{} : w.state[p.outcomes[j]] * weight;
@@ -125,7 +114,7 @@ void forward(const PauliGroup<Real>& g, int64_t first, int64_t last) {
             store_rows<Real>(g.probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes,
                              w.outcome);
         }
-        blocks_forward<Batch<1>, false, Real>(p, p.restore, w.registers, w.state, w.state);
+        blocks_forward<Batch, false, Real>(p, p.restore, w.registers, w.state, w.state);
         carry_on<Real>(p, w.registers);
     }
 }
@@ -134,26 +123,25 @@ template <class Real>
 void finish(const PauliGroup<Real>& g, Real* memory) {
     const PauliProgram& p = *g.program;
     const Workspace<Real> w(p, g.workspace, false);
-    blocks_forward<Batch<1>, false, Real>(p, p.finish, w.registers, w.state, w.state);
+    blocks_forward<Batch, false, Real>(p, p.finish, w.registers, w.state, w.state);
     write_density(g, w.state, Real(1) / Real(int64_t{1} << p.n_memory), w, memory);
 }
 
 // ---- Adjoint.
 template <class Real>
 void adjoint_begin(const PauliGroup<Real>& g, const Real* grad_memory) {
-    using V = VectorOf<Real>;
     const PauliProgram& p = *g.program;
     const Workspace<Real> w(p, g.workspace, true);
     const int64_t n_memory = int64_t{1} << 2 * p.n_memory;
-    for (int i = 0; i < p.n_places; ++i) w.adjoint[i] = V{};
-    for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = V{};
+    clear(w.adjoint, p.n_places);
+    clear(w.grad_carried, p.n_carried);
     if (!grad_memory) return;
     read_density(g, grad_memory, w, w.adjoint);
     const Real factor = Real(1) / Real(int64_t{1} << p.n_memory);
     for (int64_t i = 0; i < n_memory; ++i) w.adjoint[i] *= factor;
-    for (int i = 0; i < p.n_registers; ++i) w.grad_registers[i] = V{};
-    blocks_forward<Batch<1>, true, Real>(p, p.finish, w.registers, w.state, w.tape);
-    blocks_adjoint<Batch<1>, Real>(p, p.finish, w.registers, w.adjoint, w.tape, w.grad_registers);
+    clear(w.grad_registers, p.n_registers);
+    blocks_forward<Batch, true, Real>(p, p.finish, w.registers, w.state, w.tape);
+    blocks_adjoint<Batch, Real>(p, p.finish, w.registers, w.adjoint, w.tape, w.grad_registers);
     for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.grad_registers[p.carried_in + k];
 }
 
@@ -171,12 +159,12 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
         const V* kept = reinterpret_cast<const V*>(g.kept) + t * kept_vectors(p);
         copy(kept, n_memory, w.state);
         copy(kept + n_memory, n_kept_registers(p), w.registers + p.n_constants);
-        segments_forward<Real, 1, 1>(p, 0, p.n_segments, w.registers);
-        blocks_forward<Batch<1>, true, Real>(p, p.step, w.registers, w.state, w.tape);
+        segments_forward<Real, 1>(p, 0, p.n_segments, w.registers);
+        blocks_forward<Batch, true, Real>(p, p.step, w.registers, w.state, w.tape);
 
         clear(w.grad_registers, p.n_registers);
         for (int k = 0; k < p.n_carried; ++k) w.grad_registers[p.carried_out[k]] += w.grad_carried[k];
-        blocks_adjoint<Batch<1>, Real>(p, p.restore, w.registers, w.adjoint, w.tape, w.grad_registers);
+        blocks_adjoint<Batch, Real>(p, p.restore, w.registers, w.adjoint, w.tape, w.grad_registers);
         load_rows<Real>(grad_probabilities + t * n_outcomes, g.n_steps * n_outcomes, g.n_sequences, n_outcomes,
                         w.outcome);
         walsh(w.outcome, p.n_outcome);
@@ -185,9 +173,9 @@ void adjoint(const PauliGroup<Real>& g, int64_t first, int64_t last, const Real*
             // The trace (j = 0) is a coefficient of the memory, too; all others belong to the outcomes alone.
             if (place >= 0) w.adjoint[place] = w.outcome[j] * weight + (j == 0 ? w.adjoint[place] : V{});
         }
-        blocks_adjoint<Batch<1>, Real>(p, p.step, w.registers, w.adjoint, w.tape, w.grad_registers);
-        segments_adjoint<Real, 1, 1>(p, 0, p.n_segments, w.registers, w.grad_registers);
-        trigs_adjoint<Real, 1, 1>(p, w.registers, w.grad_registers, w.grad_angles);
+        blocks_adjoint<Batch, Real>(p, p.step, w.registers, w.adjoint, w.tape, w.grad_registers);
+        segments_adjoint<Real, 1>(p, 0, p.n_segments, w.registers, w.grad_registers);
+        trigs_adjoint<Real, 1>(p, w.registers, w.grad_registers, w.grad_angles);
         for (int k = 0; k < p.n_carried; ++k) w.grad_carried[k] = w.grad_registers[p.carried_in + k];
         store_rows<Real>(grad_angles + t * p.n_angles, g.n_steps * p.n_angles, g.n_sequences, p.n_angles,
                          w.grad_angles);

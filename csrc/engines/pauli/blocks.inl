@@ -20,24 +20,24 @@ struct BlockKernels {
     using Kernel = BlockKernel<Mode, Real>;
     using Number = typename Kernel::Number;
 
-    template <int R, int C, bool taped, bool accumulate>
+    template <int R, int C, bool taped, Output output>
     static void dense(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number* tape) {
-        block_forward<R, C, taped, accumulate>(b, columns, Access{registers, nullptr}, state, tape);
+        block_forward<R, C, taped, output>(b, columns, Access{registers, nullptr}, state, tape);
     }
-    template <int R, int C>
+    template <int R, int C, Output output>
     static void dense_adjoint(const Block& b, const int32_t* columns, int first_variable, const Number* registers,
                               Number* grad, Number* adjoint, const Number* tape) {
-        block_adjoint<R, C>(b, columns, first_variable, Access{registers, grad}, adjoint, tape);
+        block_adjoint<R, C, output>(b, columns, first_variable, Access{registers, grad}, adjoint, tape);
     }
 
-    template <BlockForm form, bool taped>
+    template <BlockForm form, Output output, bool taped>
     static void turns(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number* tape) {
-        turns_forward<form, taped>(b, columns, Access{registers, nullptr}, state, tape);
+        turns_forward<form, output, taped>(b, columns, Access{registers, nullptr}, state, tape);
     }
-    template <BlockForm form>
+    template <BlockForm form, Output output>
     static void turns_back(const Block& b, const int32_t* columns, int, const Number* registers, Number* grad,
                            Number* adjoint, const Number* tape) {
-        turns_adjoint<form>(b, columns, Access{registers, grad}, adjoint, tape);
+        turns_adjoint<form, output>(b, columns, Access{registers, grad}, adjoint, tape);
     }
 
     static void exchange(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number*) {
@@ -58,8 +58,9 @@ struct BlockKernels {
         scattered_adjoint<C>(b, columns, Access{registers, grad}, adjoint, tape);
     }
 
-    template <BlockForm form>
-    static constexpr Kernel turn_entry = {turns<form, false>, turns<form, true>, turns_back<form>};
+    template <BlockForm form, Output output>
+    static constexpr Kernel turn_entry = {turns<form, output, false>, turns<form, output, true>,
+                                          turns_back<form, output>};
 
     static constexpr Kernel exchange_entry() {
         if constexpr (requires { typename Access::OneVector; }) return {exchange, exchange, exchange_back};
@@ -73,21 +74,32 @@ struct BlockKernels {
     }
 
     // clang-format off
-#define QRNN_FOR_SHAPES(ENTRY, accumulate) \
-    ENTRY(1, 1, accumulate) ENTRY(1, 2, accumulate) ENTRY(1, 3, accumulate) ENTRY(1, 4, accumulate) \
-    ENTRY(2, 1, accumulate) ENTRY(2, 2, accumulate) ENTRY(2, 3, accumulate) ENTRY(2, 4, accumulate) \
-    ENTRY(3, 1, accumulate) ENTRY(3, 2, accumulate) ENTRY(3, 3, accumulate) ENTRY(3, 4, accumulate) \
-    ENTRY(4, 1, accumulate) ENTRY(4, 2, accumulate) ENTRY(4, 3, accumulate) ENTRY(4, 4, accumulate)
-#define ENTRY(R, C, accumulate) {dense<R, C, false, accumulate>, dense<R, C, true, accumulate>, dense_adjoint<R, C>},
+#define QRNN_FOR_SHAPES(ENTRY, output) \
+    ENTRY(1, 1, output) ENTRY(1, 2, output) ENTRY(1, 3, output) ENTRY(1, 4, output) \
+    ENTRY(2, 1, output) ENTRY(2, 2, output) ENTRY(2, 3, output) ENTRY(2, 4, output) \
+    ENTRY(3, 1, output) ENTRY(3, 2, output) ENTRY(3, 3, output) ENTRY(3, 4, output) \
+    ENTRY(4, 1, output) ENTRY(4, 2, output) ENTRY(4, 3, output) ENTRY(4, 4, output)
+#define QRNN_FOR_SQUARES(ENTRY, output) \
+    ENTRY(1, 1, output) ENTRY(2, 2, output) ENTRY(3, 3, output) ENTRY(4, 4, output)
+#define QRNN_FOR_TURNS(ENTRY, output) \
+    ENTRY(turn, output) ENTRY(twin_turn, output) ENTRY(crossed_twin_turn, output)
+#define DENSE(R, C, output) \
+    {dense<R, C, false, Output::output>, dense<R, C, true, Output::output>, dense_adjoint<R, C, Output::output>},
+#define TURN(form, output) turn_entry<BlockForm::form, Output::output>,
     // By BlockKernelNumber.
     static constexpr Kernel table[n_block_kernels] = {
-        QRNN_FOR_SHAPES(ENTRY, false)
-        QRNN_FOR_SHAPES(ENTRY, true)
-        turn_entry<BlockForm::turn>, turn_entry<BlockForm::twin_turn>, turn_entry<BlockForm::crossed_twin_turn>,
+        QRNN_FOR_SHAPES(DENSE, elsewhere)
+        QRNN_FOR_SHAPES(DENSE, added)
+        QRNN_FOR_SQUARES(DENSE, in_place)
+        QRNN_FOR_TURNS(TURN, elsewhere)
+        QRNN_FOR_TURNS(TURN, in_place)
         exchange_entry(),
         row_entry<1>(), row_entry<2>(), row_entry<3>(), row_entry<4>(),
     };
-#undef ENTRY
+#undef TURN
+#undef DENSE
+#undef QRNN_FOR_TURNS
+#undef QRNN_FOR_SQUARES
 #undef QRNN_FOR_SHAPES
     // clang-format on
 };
@@ -112,16 +124,15 @@ struct KernelTables {
 };
 
 // By ColumnAccess.
-template <int stride>  // vectors from a register to the next
 struct Batch {
     template <class Real>
     using Number = VectorOf<Real>;
+    static const int32_t* offsets(const PauliProgram& p) { return p.offsets; }
 
     template <class Real>
-    using One = Run<Real, stride, 1>;
-    // Runs where kernels are called for every step, not for every chunk of them.
+    using One = Run<Real, 1>;
     template <class Real>
-    using Four = Run<Real, stride, stride == 1 ? 4 : 1>;
+    using Four = Run<Real, 4>;
     template <class Real>
     using Tables = KernelTables<Batch, Real, One<Real>, One<Real>, Four<Real>, Four<Real>, Four<Real>, Four<Real>>;
 };
@@ -129,6 +140,7 @@ struct Batch {
 struct Single {
     template <class Real>
     using Number = Real;
+    static const int32_t* offsets(const PauliProgram& p) { return p.places; }
 
     // Eight numbers where a vector has room for them.
     template <class Real>
@@ -142,7 +154,7 @@ struct Single {
 template <class Mode, bool taped, class Real, class Number>
 void blocks_forward(const PauliProgram& p, const BlockList& list, const Number* registers, Number* state,
                     Number* tape) {
-    const int32_t* const offsets = p.offsets;  // not read anew after every block
+    const int32_t* const offsets = Mode::offsets(p);  // not read anew after every block
     for (const Block *b = list.blocks, *const end = b + list.n_blocks; b != end; ++b) {
         const int32_t* columns = offsets + 2 * static_cast<int64_t>(b->columns);
         const BlockKernel<Mode, Real>& kernel = Mode::template Tables<Real>::table.kernels[b->kernel];
@@ -157,7 +169,7 @@ void blocks_forward(const PauliProgram& p, const BlockList& list, const Number* 
 template <class Mode, class Real, class Number>
 void blocks_adjoint(const PauliProgram& p, const BlockList& list, const Number* registers, Number* adjoint,
                     const Number* tape, Number* grad) {
-    const int32_t* const offsets = p.offsets;
+    const int32_t* const offsets = Mode::offsets(p);
     const int first_variable = p.n_constants * QRNN_VECTOR_BYTES;
     for (const Block* b = list.blocks + list.n_blocks; b != list.blocks;) {
         --b;

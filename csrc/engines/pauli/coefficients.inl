@@ -1,16 +1,23 @@
 // The coefficient program: angles to registers, and its adjoint.
 //
-// An angle or register is `stride` vectors that are neighbours, of which the first `parts` are worked on: following the
-// program, and waiting for results, is shared by all of them.
+// It can be run for several parts of a chunk of steps at once, which have registers and angles of their own, one part's
+// after another's: following the program, and waiting for results, is shared by all of them.
 namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-// Operands are counted in bytes of vectors.
-template <int stride, class V>
-QRNN_INLINE V* operand(V* registers, int64_t bytes) {
-    return reinterpret_cast<V*>(reinterpret_cast<int64_t>(registers) + stride * bytes);
-}
+// The vectors of every part; those of a part are n.
+template <class Real, int parts>
+struct Parts {
+    using V = VectorOf<Real>;
+    V* first[parts];
+
+    QRNN_INLINE Parts(V* vectors, int64_t n) {
+        for (int h = 0; h < parts; ++h) first[h] = opaque(vectors + h * n);
+    }
+    QRNN_INLINE V& at(int h, int64_t bytes) const { return *moved(first[h], bytes); }
+    QRNN_INLINE V& operator()(int h, int64_t k) const { return first[h][k]; }
+};
 
 // Both operands of a product by one load: what limits the segments is how many loads a cycle has room for.
 struct Operands {
@@ -25,49 +32,51 @@ QRNN_INLINE Operands operands(const int32_t* pair) {
     return {pair[0], pair[1]};
 }
 
-template <class Real, int stride, int parts, int N, int mask>
-void segment_forward(const Segment& s, const int32_t* o, VectorOf<Real>* reg) {
+template <class Real, int parts, int N, int mask>
+QRNN_INLINE void segment_forward(const Segment& s, const int32_t* o, const Parts<Real, parts>& reg) {
     using V = VectorOf<Real>;
-    V* dst = reg + stride * s.dst;
+    int64_t dst = s.dst * static_cast<int64_t>(sizeof(V));
 #pragma GCC unroll 4
-    for (int i = s.n; i > 0; --i, o += 2 * N, dst += stride) {
+    for (int i = s.n; i > 0; --i, o += 2 * N, dst += sizeof(V)) {
         V sum[parts];
         for (int t = 0; t < N; ++t) {
             const Operands at = operands(o + 2 * t);
-            const V *a = operand<stride>(reg, at.a), *b = operand<stride>(reg, at.b);
-            for (int h = 0; h < parts; ++h)
+            for (int h = 0; h < parts; ++h) {
+                const V a = reg.at(h, at.a), b = reg.at(h, at.b);
                 if (t == 0)
-                    sum[h] = mask & 1 ? -(a[h] * b[h]) : a[h] * b[h];
+                    sum[h] = mask & 1 ? -(a * b) : a * b;
                 else if (mask >> t & 1)
-                    sum[h] -= a[h] * b[h];
+                    sum[h] -= a * b;
                 else
-                    sum[h] += a[h] * b[h];
+                    sum[h] += a * b;
+            }
         }
-        for (int h = 0; h < parts; ++h) dst[h] = sum[h];
+        for (int h = 0; h < parts; ++h) reg.at(h, dst) = sum[h];
     }
 }
 
 // Last instruction first.
-template <class Real, int stride, int parts, int N, int mask>
-void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+template <class Real, int parts, int N, int mask>
+QRNN_INLINE void segment_adjoint(const Segment& s, const int32_t* o, const Parts<const Real, parts>& reg,
+                                 const Parts<Real, parts>& grad) {
     using V = VectorOf<Real>;
-    const auto add = [&](int64_t sum, const V* g, int64_t x) __attribute__((always_inline)) {
-        for (int h = 0; h < parts; ++h) operand<stride>(grad, sum)[h] += g[h] * operand<stride>(reg, x)[h];
-    };
-    const V* dst = grad + stride * (s.dst + s.n);
+    int64_t dst = (s.dst + s.n) * static_cast<int64_t>(sizeof(V));
     const int constants = s.constant_mask;
     o += s.n * 2 * N;
     for (int i = s.n; i > 0; --i) {
-        o -= 2 * N, dst -= stride;
+        o -= 2 * N, dst -= sizeof(V);
         V g[parts], minus_g[parts];
         for (int h = 0; h < parts; ++h) {
-            g[h] = dst[h];
+            g[h] = grad.at(h, dst);
             minus_g[h] = -g[h];
         }
         for (int t = 0; t < N; ++t) {
             const Operands at = operands(o + 2 * t);
-            if (!(constants >> t & 1)) add(at.a, mask >> t & 1 ? minus_g : g, at.b);
-            add(at.b, mask >> t & 1 ? minus_g : g, at.a);
+            const auto add = [&](int64_t sum, int64_t x) __attribute__((always_inline)) {
+                for (int h = 0; h < parts; ++h) grad.at(h, sum) += (mask >> t & 1 ? minus_g[h] : g[h]) * reg.at(h, x);
+            };
+            if (!(constants >> t & 1)) add(at.a, at.b);
+            add(at.b, at.a);
         }
     }
 }
@@ -80,59 +89,57 @@ void segment_adjoint(const Segment& s, const int32_t* o, const VectorOf<Real>* r
 
 // Fills the registers of sines and cosines. Adds 0 times the sum of all angles to `poison`: nothing, or NaN in the
 // lanes that hold an angle which is not finite.
-template <class Real, int stride, int parts>
-void trigs_forward(const PauliProgram& p, const VectorOf<Real>* angles, VectorOf<Real>* reg, VectorOf<Real>* poison) {
+template <class Real, int parts>
+void trigs_forward(const PauliProgram& p, const VectorOf<Real>* all_angles, VectorOf<Real>* registers,
+                   VectorOf<Real>* poison) {
     using V = VectorOf<Real>;
     constexpr Real limit = SinCos<Real>::limit, two_over_pi = SinCos<Real>::two_over_pi, round = SinCos<Real>::round;
+    const Parts<const Real, parts> angles(all_angles, p.n_angles);
+    const Parts<Real, parts> reg(registers, p.n_registers);
+    constexpr int64_t next = sizeof(V);
     V highest{}, lowest{};
     const auto fill = [&](const Trig& t, Real scale, Real offset) __attribute__((always_inline)) {
-        V *sine = reg + stride * t.sine, *cosine = sine + stride;
         for (int h = 0; h < parts; ++h) {
-            const V angle = angles[stride * t.slot + h], x = angle * scale + offset;
+            const V angle = angles.at(h, t.slot), x = angle * scale + offset;
             const V shifted = angle * (scale * two_over_pi) + (offset * two_over_pi + round);
-            sincos<Real>(x, shifted, sine[h], cosine[h]);
+            sincos<Real>(x, shifted, reg.at(h, t.sine), reg.at(h, t.sine + next));
             highest = x > highest ? x : highest;
             lowest = x < lowest ? x : lowest;
         }
     };
-    for (int i = 0; i < p.n_trigs; ++i) {
-        const Trig& t = p.trigs[i];
-        if (t.scale == 1 && t.offset == 0)  // of most: with constants
-            fill(t, 1, 0);
-        else
-            fill(t, static_cast<Real>(t.scale), static_cast<Real>(t.offset));
-    }
+    for (int i = 0; i < p.n_plain_trigs; ++i) fill(p.trigs[i], 1, 0);
+    for (int i = p.n_plain_trigs; i < p.n_trigs; ++i)
+        fill(p.trigs[i], static_cast<Real>(p.trigs[i].scale), static_cast<Real>(p.trigs[i].offset));
     bool any_large = false;
     for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || highest[l] > limit || lowest[l] < -limit;
     if (any_large)
         for (int i = 0; i < p.n_trigs; ++i) {
             const Trig& t = p.trigs[i];
-            V *sine = reg + stride * t.sine, *cosine = sine + stride;
             for (int h = 0; h < parts; ++h) {
-                const V x = angles[stride * t.slot + h] * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
-                mend_sincos<Real>(x, sine[h], cosine[h]);
+                const V x = angles.at(h, t.slot) * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
+                mend_sincos<Real>(x, reg.at(h, t.sine), reg.at(h, t.sine + next));
             }
         }
-    constexpr int chains = 4 / parts;  // so that additions do not wait for each other
-    V sum[chains][parts] = {};
-    int i = 0;
-    for (; i + chains <= p.n_angles; i += chains)
-        for (int j = 0; j < chains; ++j)
-            for (int h = 0; h < parts; ++h) sum[j][h] += angles[stride * (i + j) + h] * Real(0);
-    for (int j = 0; i < p.n_angles; ++i, ++j)
-        for (int h = 0; h < parts; ++h) sum[j][h] += angles[stride * i + h] * Real(0);
-    for (int j = 0; j < chains; ++j)
-        for (int h = 0; h < parts; ++h) poison[h] += sum[j][h];
+    constexpr int chains = parts == 1 ? 4 : 2;  // so that additions do not wait for each other
+    for (int h = 0; h < parts; ++h) {
+        V sum[chains] = {};
+        int i = 0;
+        for (; i + chains <= p.n_angles; i += chains)
+            for (int j = 0; j < chains; ++j) sum[j] += angles(h, i + j) * Real(0);
+        for (int j = 0; i < p.n_angles; ++i, ++j) sum[j] += angles(h, i) * Real(0);
+        for (int j = 0; j < chains; ++j) poison[h] += sum[j];
+    }
 }
 
-template <class Real, int stride, int parts>
-void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>* reg) {
+template <class Real, int parts>
+void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>* registers) {
+    const Parts<Real, parts> reg(registers, p.n_registers);
     for (int i = first; i < last; ++i) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                                \
-    case 16 * N + mask:                                                              \
-        segment_forward<Real, stride, parts, N, mask>(s, p.operands + s.begin, reg); \
+#define CASE(N, mask)                                                        \
+    case 16 * N + mask:                                                      \
+        segment_forward<Real, parts, N, mask>(s, p.operands + s.begin, reg); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
@@ -140,15 +147,18 @@ void segments_forward(const PauliProgram& p, int first, int last, VectorOf<Real>
     }
 }
 
-// `grad` holds the adjoints of what is computed from the registers; those of what the segments read are added.
-template <class Real, int stride, int parts>
-void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf<Real>* reg, VectorOf<Real>* grad) {
+// `grads` holds the adjoints of what is computed from the registers; those of what the segments read are added.
+template <class Real, int parts>
+void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf<Real>* registers,
+                      VectorOf<Real>* grads) {
+    const Parts<const Real, parts> reg(registers, p.n_registers);
+    const Parts<Real, parts> grad(grads, p.n_registers);
     for (int i = last; i-- > first;) {
         const Segment& s = p.segments[i];
         switch (16 * s.n_terms + s.sign_mask) {
-#define CASE(N, mask)                                                                      \
-    case 16 * N + mask:                                                                    \
-        segment_adjoint<Real, stride, parts, N, mask>(s, p.operands + s.begin, reg, grad); \
+#define CASE(N, mask)                                                              \
+    case 16 * N + mask:                                                            \
+        segment_adjoint<Real, parts, N, mask>(s, p.operands + s.begin, reg, grad); \
         break;
             QRNN_FOR_SUMS(CASE)
 #undef CASE
@@ -157,18 +167,19 @@ void segments_adjoint(const PauliProgram& p, int first, int last, const VectorOf
 }
 
 // Sets grad_angles.
-template <class Real, int stride, int parts>
-void trigs_adjoint(const PauliProgram& p, const VectorOf<Real>* reg, const VectorOf<Real>* grad,
+template <class Real, int parts>
+void trigs_adjoint(const PauliProgram& p, const VectorOf<Real>* registers, const VectorOf<Real>* grads,
                    VectorOf<Real>* grad_angles) {
     using V = VectorOf<Real>;
-    for (int i = 0; i < p.n_angles; ++i)
-        for (int h = 0; h < parts; ++h) grad_angles[stride * i + h] = V{};
+    const Parts<const Real, parts> reg(registers, p.n_registers), grad(grads, p.n_registers);
+    const Parts<Real, parts> out(grad_angles, p.n_angles);
+    constexpr int64_t next = sizeof(V);
+    clear(grad_angles, parts * int64_t{p.n_angles});
     for (int i = 0; i < p.n_trigs; ++i) {
         const Trig& t = p.trigs[i];
-        const V *r = reg + stride * t.sine, *g = grad + stride * t.sine;
         for (int h = 0; h < parts; ++h)
-            grad_angles[stride * t.slot + h] +=
-                static_cast<Real>(t.scale) * (g[h] * r[stride + h] - g[stride + h] * r[h]);
+            out.at(h, t.slot) += static_cast<Real>(t.scale) * (grad.at(h, t.sine) * reg.at(h, t.sine + next) -
+                                                               grad.at(h, t.sine + next) * reg.at(h, t.sine));
     }
 }
 

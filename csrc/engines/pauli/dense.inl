@@ -8,13 +8,23 @@ namespace qrnn {
 namespace QRNN_ISA {
 namespace {
 
-// Pointers to the places of a block's inputs or outputs before the column's offset.
+// Pointers to N places before the column's offset is added.
 template <int N, class Number>
 QRNN_INLINE void find_places(const int32_t* places, Number* state, Number** found) {
-    for (int k = 0; k < N; ++k) found[k] = state + places[k];
+    for (int k = 0; k < N; ++k) found[k] = opaque(state + places[k]);
 }
 
-template <int R, int C, bool taped, bool accumulate, class Access, class Number>
+// Those of a block's inputs and outputs.
+template <Output output, int R, int C, class Number>
+QRNN_INLINE void find_all_places(const Block& b, Number* state, Number** in, Number** out) {
+    find_places<C>(b.in, state, in);
+    if constexpr (output == Output::in_place)
+        for (int k = 0; k < R; ++k) out[k] = opaque(in[k]);
+    else
+        find_places<R>(b.out, state, out);
+}
+
+template <int R, int C, bool taped, Output output, class Access, class Number>
 void block_forward(const Block& b, const int32_t* columns, const Access access, Number* state, Number* tape_begin) {
     using V = typename Access::Element;
     V c[R * C];
@@ -22,9 +32,8 @@ void block_forward(const Block& b, const int32_t* columns, const Access access, 
         for (int k = 0; k < C; ++k) c[r * C + k] = access.coefficient(b.coefficient[4 * r + k]);
     Number *in[C], *out[R];
     typename Access::Stored* tape = reinterpret_cast<typename Access::Stored*>(tape_begin);
-    find_places<C>(b.in, state, in);
-    find_places<R>(b.out, state, out);
-    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
+    find_all_places<output, R, C>(b, state, in, out);
+    for_each_element_of<output>(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
         V x[C], y[R];
         for (int k = 0; k < C; ++k) x[k] = access.load(in[k], i);
         if constexpr (taped)
@@ -32,7 +41,7 @@ void block_forward(const Block& b, const int32_t* columns, const Access access, 
         for (int r = 0; r < R; ++r) {
             y[r] = c[r * C] * x[0];
             for (int k = 1; k < C; ++k) y[r] += c[r * C + k] * x[k];
-            if constexpr (accumulate) y[r] += access.load(out[r], o);
+            if constexpr (output == Output::added) y[r] += access.load(out[r], o);
         }
         for (int r = 0; r < R; ++r) access.store(out[r], o, y[r]);
     });
@@ -56,20 +65,21 @@ QRNN_INLINE void coefficient_adjoints(const Block& b, int first, int first_varia
     Number* out[N];
     find_places<N>(b.out + first, adjoint, out);
     const typename Access::Stored* tape = reinterpret_cast<const typename Access::Stored*>(tape_begin);
-    for_each_element_of(access, columns, b.n_columns, [&](auto, auto o) __attribute__((always_inline)) {
-        V x[C];
-        for (int k = 0; k < C; ++k) x[k] = *tape++;
-        for (int r = 0; r < N; ++r) {
-            const V y = access.load(out[r], o);
-            for (int k = 0; k < C; ++k) sum[r * C + k] += y * x[k];
-        }
-    });
+    for_each_element_of<Output::elsewhere>(access, columns, b.n_columns,
+                                           [&](auto, auto o) __attribute__((always_inline)) {
+                                               V x[C];
+                                               for (int k = 0; k < C; ++k) x[k] = *tape++;
+                                               for (int r = 0; r < N; ++r) {
+                                                   const V y = access.load(out[r], o);
+                                                   for (int k = 0; k < C; ++k) sum[r * C + k] += y * x[k];
+                                               }
+                                           });
     int32_t coefficients[N * C];
     for (int j = 0; j < N * C; ++j) coefficients[j] = b.coefficient[4 * (first + j / C) + j % C];
     access.template add_grads<N * C>(coefficients, sum);
 }
 
-template <int R, int C, class Access, class Number>
+template <int R, int C, Output output, class Access, class Number>
 void block_adjoint(const Block& b, const int32_t* columns, int first_variable, const Access access, Number* adjoint,
                    const Number* tape) {
     using V = typename Access::Element;
@@ -83,11 +93,10 @@ void block_adjoint(const Block& b, const int32_t* columns, int first_variable, c
     for (int r = 0; r < R; ++r)
         for (int k = 0; k < C; ++k) c[r * C + k] = access.coefficient(b.coefficient[4 * r + k]);
     Number *in[C], *out[R];
-    find_places<C>(b.in, adjoint, in);
-    find_places<R>(b.out, adjoint, out);
+    find_all_places<output, R, C>(b, adjoint, in, out);
     // Most blocks add to nothing, and their loop asks no questions.
     const auto transposed = [&](auto accumulates) __attribute__((always_inline)) {
-        for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
+        for_each_element_of<output>(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
             V y[R], x[C];
             for (int r = 0; r < R; ++r) y[r] = access.load(out[r], o);
             for (int k = 0; k < C; ++k) {
@@ -98,7 +107,7 @@ void block_adjoint(const Block& b, const int32_t* columns, int first_variable, c
             for (int k = 0; k < C; ++k) access.store(in[k], i, x[k]);
         });
     };
-    if (b.adjoint_accumulate == 0)
+    if (output == Output::in_place || b.adjoint_accumulate == 0)
         transposed(Index<0>{});
     else
         transposed(Index<1>{});

@@ -30,7 +30,7 @@ struct Turns {
     }
 };
 
-template <BlockForm form, bool taped, class Access, class Number>
+template <BlockForm form, Output output, bool taped, class Access, class Number>
 void turns_forward(const Block& b, const int32_t* columns, const Access access, Number* state, Number* tape_begin) {
     using V = typename Access::Element;
     using T = Turns<form>;
@@ -39,9 +39,8 @@ void turns_forward(const Block& b, const int32_t* columns, const Access access, 
     for (int k = 0; k < size; ++k) c[k] = access.coefficient(b.coefficient[k]);
     Number *in[size], *out[size];
     typename Access::Stored* tape = reinterpret_cast<typename Access::Stored*>(tape_begin);
-    find_places<size>(b.in, state, in);
-    find_places<size>(b.out, state, out);
-    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
+    find_all_places<output, size, size>(b, state, in, out);
+    for_each_element_of<output>(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
         V x[size], y[size];
         for (int k = 0; k < size; ++k) x[k] = access.load(in[k], i);
         T::split(x);
@@ -56,7 +55,7 @@ void turns_forward(const Block& b, const int32_t* columns, const Access access, 
     });
 }
 
-template <BlockForm form, class Access, class Number>
+template <BlockForm form, Output output, class Access, class Number>
 void turns_adjoint(const Block& b, const int32_t* columns, const Access access, Number* adjoint,
                    const Number* tape_begin) {
     using V = typename Access::Element;
@@ -69,9 +68,8 @@ void turns_adjoint(const Block& b, const int32_t* columns, const Access access, 
     }
     Number *in[size], *out[size];
     const typename Access::Stored* tape = reinterpret_cast<const typename Access::Stored*>(tape_begin);
-    find_places<size>(b.in, adjoint, in);
-    find_places<size>(b.out, adjoint, out);
-    for_each_element_of(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
+    find_all_places<output, size, size>(b, adjoint, in, out);
+    for_each_element_of<output>(access, columns, b.n_columns, [&](auto i, auto o) __attribute__((always_inline)) {
         V x[size], y[size];
         for (int k = 0; k < size; ++k) y[k] = access.load(out[k], o);
         T::split(y);

@@ -18,7 +18,7 @@ _LANES = (32, 16, 8, 4, 2, 1)
 
 
 class _Arguments(Arguments):
-    """PauliArguments of csrc/cuda/pauli.hpp."""
+    """ExactArguments of csrc/cuda/exact.hpp."""
 
     _fields_ = EXACT_FIELDS
 

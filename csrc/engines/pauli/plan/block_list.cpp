@@ -36,6 +36,15 @@ std::int32_t neighbours(const Block& block, const std::vector<std::int32_t>& off
     return 1;
 }
 
+// Whether output k of every column is where its input k is.
+bool is_in_place(const Block& b, const std::vector<std::int32_t>& offsets) {
+    bool same = b.rows == b.cols;
+    for (std::int32_t k = 0; same && k < b.rows; ++k) same = b.in[k] == b.out[k];
+    const std::int32_t* pairs = offsets.data() + 2 * static_cast<std::int64_t>(b.columns);
+    for (std::int32_t k = 0; same && k < b.n_columns; ++k) same = pairs[2 * k] == pairs[2 * k + 1];
+    return same;
+}
+
 }  // namespace
 
 std::vector<Column> columns_of(const Block& b, const std::int32_t* offsets) {
@@ -100,21 +109,21 @@ void add_columns(const BlockTemplate& block, std::vector<Column>& all_columns, s
     if (offsets.size() % 2 != 0) offsets.push_back(0);
 }
 
-void choose_kernel(Block& b) {
+void choose_kernel(Block& b, const std::vector<std::int32_t>& offsets) {
     const bool scattered = b.form == BlockForm::scattered_row, exchange = b.form == BlockForm::exchange;
+    const bool dense = b.form == BlockForm::dense, in_place = !scattered && !exchange && is_in_place(b, offsets);
     const ColumnAccess access = b.neighbours == 16                                       ? ColumnAccess::sixteen
                                 : b.neighbours == 8                                      ? ColumnAccess::eight
                                 : b.neighbours == 4 && b.n_columns % 8 == 0 && !exchange ? ColumnAccess::twice_four
                                 : b.neighbours == 4                                      ? ColumnAccess::four
                                 : b.n_columns % 4 == 0 && b.rows > 1                     ? ColumnAccess::four_apart
                                                                                          : ColumnAccess::one;
-    b.kernel = b.form == BlockForm::turn                ? turn_kernel
-               : b.form == BlockForm::twin_turn         ? twin_turn_kernel
-               : b.form == BlockForm::crossed_twin_turn ? crossed_twin_turn_kernel
-               : exchange                               ? exchange_kernel
-               : scattered                              ? scattered_row_kernels + b.cols - 1
-                                                        : 4 * (b.rows - 1) + b.cols - 1;
-    if (b.form == BlockForm::dense && b.accumulate) b.kernel += accumulate_kernels;
+    const std::int32_t turn = static_cast<std::int32_t>(b.form) - static_cast<std::int32_t>(BlockForm::turn);
+    b.kernel = exchange                    ? exchange_kernel
+               : scattered                 ? scattered_row_kernels + b.cols - 1
+               : !dense                    ? (in_place ? in_place_turn_kernels : turn_kernels) + turn
+               : in_place && !b.accumulate ? in_place_kernels + b.rows - 1
+                                           : 4 * (b.rows - 1) + b.cols - 1 + (b.accumulate ? accumulate_kernels : 0);
     b.kernel += static_cast<std::int32_t>(access) * n_block_kernels;
 }
 

@@ -27,8 +27,8 @@ std::vector<Column> columns_of(const Block& block, const std::int32_t* offsets);
 void add_columns(const BlockTemplate& block, std::vector<Column>& columns, std::vector<std::int32_t>& offsets,
                  std::vector<LaidOutBlock>& list);
 
-// Sets `kernel` by the block's other fields.
-void choose_kernel(Block& block);
+// Sets `kernel` by the block's other fields and its columns.
+void choose_kernel(Block& block, const std::vector<std::int32_t>& offsets);
 
 // Multiply-adds of a list of blocks.
 double multiply_adds(const std::vector<LaidOutBlock>& list);

@@ -129,10 +129,14 @@ CoefficientProgram CoefficientCompiler::compile(std::int32_t vector_bytes) {
             std::int32_t& reg = argument_register[nodes[i].a];
             if (reg >= 0) continue;
             const TrigArgument& argument = expressions_.arguments()[nodes[i].a];
-            program.trigs.push_back({argument.slot, n_registers_, argument.scale, argument.offset});
+            program.trigs.push_back(
+                {vector_bytes * argument.slot, vector_bytes * n_registers_, argument.scale, argument.offset});
             reg = n_registers_;
             n_registers_ += 2;
         }
+    const auto plain = [](const Trig& t) { return t.scale == 1 && t.offset == 0; };
+    program.n_plain_trigs = static_cast<std::int32_t>(
+        std::stable_partition(program.trigs.begin(), program.trigs.end(), plain) - program.trigs.begin());
     program.carried_in = n_registers_;
     n_registers_ += n_carried_;
     level_.assign(n_registers_, 0);

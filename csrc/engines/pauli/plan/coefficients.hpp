@@ -12,6 +12,7 @@ namespace qrnn {
 struct CoefficientProgram {
     std::vector<Constant> constants;
     std::vector<Trig> trigs;
+    std::int32_t n_plain_trigs;
     std::vector<Segment> segments;
     std::vector<std::int32_t> operands;
     std::int32_t carried_in = 0, n_registers = 0, n_early_segments = 0;

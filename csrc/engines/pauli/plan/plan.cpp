@@ -50,14 +50,14 @@ std::vector<Deferred> join(std::vector<Deferred> late, std::vector<Deferred> ear
 }  // namespace
 
 void PauliPlan::Blocks::add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients,
-                            int vector_bytes) {
+                            const std::vector<std::int32_t>& offsets, int vector_bytes) {
     for (const LaidOutBlock& laid : list) {
         Block block = laid.block;
         for (size_t k = 0; k < laid.coefficients.size(); ++k) {
             const size_t at = block.form == BlockForm::dense ? 4 * (k / block.cols) + k % block.cols : k;
             block.coefficient[at] = vector_bytes * coefficients.reg(laid.coefficients[k]);
         }
-        choose_kernel(block);
+        choose_kernel(block, offsets);
         block.tape = tape_size;
         tape_size += block.n_columns * block.cols;
         blocks.push_back(block);
@@ -112,19 +112,19 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     for (const Value& value : draft.carried_out) compiler.need(value);
     coefficients_ = compiler.compile(vector_bytes);
 
-    step_.add(layout.step, compiler, vector_bytes);
-    memory_step_.add(memory_step, compiler, vector_bytes);
-    single_step_.add(single.step, compiler, vector_bytes);
-    late_.add(single.late, compiler, vector_bytes);
-    restore_.add(layout.restore, compiler, vector_bytes);
-    finish_.add(end_layout.step, compiler, vector_bytes);
+    step_.add(layout.step, compiler, end_layout.offsets, vector_bytes);
+    memory_step_.add(memory_step, compiler, end_layout.offsets, vector_bytes);
+    single_step_.add(single.step, compiler, end_layout.offsets, vector_bytes);
+    late_.add(single.late, compiler, end_layout.offsets, vector_bytes);
+    restore_.add(layout.restore, compiler, end_layout.offsets, vector_bytes);
+    finish_.add(end_layout.step, compiler, end_layout.offsets, vector_bytes);
     for (const Value& value : draft.carried_out) carried_out_.push_back(compiler.reg(value));
     carried_start_ = std::move(draft.carried_start);
     clear_ = std::move(layout.clear);
     adjoint_clear_ = std::move(layout.adjoint_clear);
     outcomes_ = std::move(layout.outcomes);
     late_outcomes_ = std::move(single.outcomes);
-    offsets_ = std::move(end_layout.offsets);
+    places_ = offsets_ = std::move(end_layout.offsets);
     for (std::int32_t& offset : offsets_) offset *= vector_bytes;
     multiply_adds_ = layout.multiply_adds;
 
@@ -139,6 +139,7 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     v.carried_start = carried_start_.data();
     v.trigs = coefficients_.trigs.data();
     v.n_trigs = static_cast<std::int32_t>(coefficients_.trigs.size());
+    v.n_plain_trigs = coefficients_.n_plain_trigs;
     v.constants = coefficients_.constants.data();
     v.n_constants = static_cast<std::int32_t>(coefficients_.constants.size());
     v.segments = coefficients_.segments.data();
@@ -151,6 +152,7 @@ PauliPlan::PauliPlan(const Circuit& circuit, PauliDraft draft, int vector_bytes)
     v.finish = finish_.view(none_, none_);
     v.outcomes = outcomes_.data();
     v.offsets = offsets_.data();
+    v.places = places_.data();
     v.n_places = std::max(layout.n_places, end_layout.n_places);
     v.single_step = single_step_.view(none_, adjoint_clear_);
     v.n_single_places = std::max(single.n_places, end_layout.n_places);

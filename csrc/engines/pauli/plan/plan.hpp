@@ -48,13 +48,14 @@ class PauliPlan {
     struct Blocks {
         std::vector<Block> blocks;
         std::int32_t tape_size = 0;
-        void add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients, int vector_bytes);
+        void add(const std::vector<LaidOutBlock>& list, const CoefficientCompiler& coefficients,
+                 const std::vector<std::int32_t>& offsets, int vector_bytes);
         BlockList view(const std::vector<std::int32_t>& clear, const std::vector<std::int32_t>& adjoint_clear) const;
     };
 
     Blocks step_, memory_step_, single_step_, late_, restore_, finish_;
     CoefficientProgram coefficients_;
-    std::vector<std::int32_t> clear_, adjoint_clear_, outcomes_, late_outcomes_, offsets_, carried_out_, none_;
+    std::vector<std::int32_t> clear_, adjoint_clear_, outcomes_, late_outcomes_, offsets_, places_, carried_out_, none_;
     std::vector<double> carried_start_;
     double multiply_adds_ = 0;
     PauliProgram view_{};

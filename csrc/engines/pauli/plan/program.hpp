@@ -1,8 +1,8 @@
 // The compiled plan as the kernels read it: plain arrays, no types with code of their own.
 //
-// State places, registers and tape places are counted in lane vectors (one number per sequence of a group). The two
-// lists that inner loops walk through, `offsets` and `operands`, and the coefficients of blocks hold bytes instead,
-// which saves a shift per access: all instruction sets' vectors have the same size in float and double.
+// State places, registers and tape places are counted in lane vectors (one number per sequence of a group). Lists that
+// inner loops walk through, `offsets`, `operands` and `trigs`, and the coefficients of blocks hold bytes instead, which
+// saves a shift per access: all instruction sets' vectors have the same size in float and double.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,14 @@ namespace qrnn {
 enum class BlockForm : std::int32_t { dense, turn, twin_turn, crossed_twin_turn, scattered_row, exchange };
 
 // The numbers of the kernels that run blocks: of dense ones 4 * (rows - 1) + cols - 1, of those that accumulate 16
-// more; of the other forms the next ones, of scattered rows by their columns.
+// more; of square ones that write where they read, in the same order, by their rows; of turns and scattered rows the
+// next ones, the latter by their columns.
 enum BlockKernelNumber : std::int32_t {
     accumulate_kernels = 16,
-    turn_kernel = 32,
-    twin_turn_kernel,
-    crossed_twin_turn_kernel,
-    exchange_kernel,
+    in_place_kernels = 32,
+    turn_kernels = in_place_kernels + 4,
+    in_place_turn_kernels = turn_kernels + 3,
+    exchange_kernel = in_place_turn_kernels + 3,
     scattered_row_kernels,
     n_block_kernels = scattered_row_kernels + 4
 };
@@ -59,9 +60,9 @@ struct Segment {
     std::int32_t n;
 };
 
+// Sine and cosine of offset + scale * (angle at `slot`) go to the register at `sine` and the next one.
 struct Trig {
-    std::int32_t slot;  // sine and cosine of offset + scale * angles[slot] go to registers `sine` and `sine + 1`
-    std::int32_t sine;
+    std::int32_t slot, sine;  // in bytes
     double scale, offset;
 };
 
@@ -88,7 +89,7 @@ struct PauliProgram {
     const std::int32_t* carried_out;  // register of this step's carried number k
     const double* carried_start;      // its value before the first step
     const Trig* trigs;
-    std::int32_t n_trigs;
+    std::int32_t n_trigs, n_plain_trigs;  // the first n_plain_trigs have scale 1 and offset 0
     const Constant* constants;
     std::int32_t n_constants;
     const Segment* segments;
@@ -101,6 +102,7 @@ struct PauliProgram {
     BlockList finish;               // carried ops, applied to the memory after the last step
     const std::int32_t* outcomes;   // 2^r places of the outcome's Walsh coefficients; -1: zero
     const std::int32_t* offsets;    // in bytes
+    const std::int32_t* places;     // the same, not in bytes
     std::int32_t n_places;          // size of the state, places 0 .. 4^m - 1 being the memory
 
     // For the kernel of a single sequence (late_outcomes.hpp).
