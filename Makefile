@@ -11,7 +11,7 @@
 # make sanitize-threads   those that use threads under ThreadSanitizer
 # make tidy   clang-tidy
 # All work in .venv, which is made on first use; VENV=... names another place, PYTHON=python3.12 (say) another
-# interpreter, and PACKAGE=dist/NAME.whl installs that wheel in place of the sources.
+# interpreter, and PACKAGE=dist/NAME.whl installs that wheel in place of the sources. Tests run WORKERS at a time.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,8 +21,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PACKAGE ?= .
+WORKERS ?= 2
 TORCH := $(shell grep '^torch==' constraints.txt)
 BIN := $(VENV)/bin
+IN_PARALLEL := -n $(WORKERS) --dist worksteal
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 CXX_SOURCES := $(shell find csrc tests/cuda -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' -o -name '*.cuh')
 SOURCES := CMakeLists.txt README.md LICENSE $(shell find csrc -type f) \
@@ -36,7 +38,7 @@ demo: $(VENV)/package
 	$(BIN)/qrnn-fast demo --out report
 
 test: $(VENV)/package
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 lint: $(VENV)/package docs
 	$(BIN)/ruff check
@@ -100,7 +102,7 @@ UNDER_ADDRESS = PYTHONPATH=$(CURDIR)/build/address/site $(call PRELOADED,libasan
 UNDER_THREAD = PYTHONPATH=$(CURDIR)/build/thread/site $(call PRELOADED,libtsan.so) TSAN_OPTIONS=ignore_noninstrumented_modules=1
 
 sanitize: build/address/package
-	$(UNDER_ADDRESS) $(BIN)/python -m pytest -p no:cacheprovider -m "not limits"
+	$(UNDER_ADDRESS) $(BIN)/python -m pytest $(IN_PARALLEL) -p no:cacheprovider -m "not limits"
 
 sanitize-threads: build/thread/package
 	$(UNDER_THREAD) $(BIN)/python -m pytest -p no:cacheprovider tests/test_engine.py tests/test_trajectories.py \
