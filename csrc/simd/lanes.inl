@@ -139,6 +139,18 @@ struct SinCos<float> {
     static float slow_cosine(float x) { return static_cast<float>(__builtin_cos(x)); }
 };
 
+// Lane by lane b where the highest bit of `bits` is set, otherwise a.
+template <class V, class Bits>
+QRNN_INLINE V choose(Bits bits, V a, V b) {
+#ifdef __AVX__
+    // One instruction, for which compilers take the comparison with zero to be another.
+    if constexpr (sizeof(V) == 32 && sizeof(a[0]) == 8)
+        return (V)_mm256_blendv_pd((__m256d)a, (__m256d)b, (__m256d)bits);
+    if constexpr (sizeof(V) == 32 && sizeof(a[0]) == 4) return (V)_mm256_blendv_ps((__m256)a, (__m256)b, (__m256)bits);
+#endif
+    return bits < 0 ? b : a;
+}
+
 // Of x, given x * two_over_pi + round, which callers can have as early as x itself.
 template <class Real>
 QRNN_INLINE void sincos(VectorOf<Real> x, VectorOf<Real> shifted, VectorOf<Real>& sine, VectorOf<Real>& cosine) {
@@ -150,9 +162,9 @@ QRNN_INLINE void sincos(VectorOf<Real> x, VectorOf<Real> shifted, VectorOf<Real>
     const V r = F::reduced(x, shifted - F::round);
     V s, c;
     F::both(r, r * r, s, c);
-    const Bits odd = quadrant << sign < 0;
-    sine = (V)((Bits)(odd ? c : s) ^ (quadrant << (sign - 1) & sign_bit));
-    cosine = (V)((Bits)(odd ? s : c) ^ ((quadrant + 1) << (sign - 1) & sign_bit));
+    const Bits odd = quadrant << sign;
+    sine = (V)((Bits)choose(odd, s, c) ^ (quadrant << (sign - 1) & sign_bit));
+    cosine = (V)((Bits)choose(odd, c, s) ^ ((quadrant + 1) << (sign - 1) & sign_bit));
 }
 
 // Whether a lane holds an argument too large for sincos().

@@ -98,28 +98,28 @@ void trigs_forward(const PauliProgram& p, const VectorOf<Real>* all_angles, Vect
     const Parts<Real, parts> reg(registers, p.n_registers);
     constexpr int64_t next = sizeof(V);
     V highest{}, lowest{};
-    const auto fill = [&](const Trig& t, Real scale, Real offset) __attribute__((always_inline)) {
+    const auto fill = [&](const Trig& t, auto plain) __attribute__((always_inline)) {
+        const Real scale = plain ? Real(1) : static_cast<Real>(t.scale);
+        const Real offset = plain ? Real(0) : static_cast<Real>(t.offset);
         for (int h = 0; h < parts; ++h) {
-            const V angle = angles.at(h, t.slot), x = angle * scale + offset;
+            const V angle = angles.at(h, t.slot), x = plain ? angle : angle * scale + offset;
             const V shifted = angle * (scale * two_over_pi) + (offset * two_over_pi + round);
             sincos<Real>(x, shifted, reg.at(h, t.sine), reg.at(h, t.sine + next));
             highest = x > highest ? x : highest;
             lowest = x < lowest ? x : lowest;
         }
     };
-    for (int i = 0; i < p.n_plain_trigs; ++i) fill(p.trigs[i], 1, 0);
-    for (int i = p.n_plain_trigs; i < p.n_trigs; ++i)
-        fill(p.trigs[i], static_cast<Real>(p.trigs[i].scale), static_cast<Real>(p.trigs[i].offset));
+    const Trig *t = p.trigs, *const end_of_plain = t + p.n_plain_trigs, *const end = t + p.n_trigs;
+    for (; t != end_of_plain; ++t) fill(*t, Index<1>());
+    for (; t != end; ++t) fill(*t, Index<0>());
     bool any_large = false;
     for (int l = 0; l < Lanes<Real>::n; ++l) any_large = any_large || highest[l] > limit || lowest[l] < -limit;
     if (any_large)
-        for (int i = 0; i < p.n_trigs; ++i) {
-            const Trig& t = p.trigs[i];
+        for (t = p.trigs; t != end; ++t)
             for (int h = 0; h < parts; ++h) {
-                const V x = angles.at(h, t.slot) * static_cast<Real>(t.scale) + static_cast<Real>(t.offset);
-                mend_sincos<Real>(x, reg.at(h, t.sine), reg.at(h, t.sine + next));
+                const V x = angles.at(h, t->slot) * static_cast<Real>(t->scale) + static_cast<Real>(t->offset);
+                mend_sincos<Real>(x, reg.at(h, t->sine), reg.at(h, t->sine + next));
             }
-        }
     constexpr int chains = parts == 1 ? 4 : 2;  // so that additions do not wait for each other
     for (int h = 0; h < parts; ++h) {
         V sum[chains] = {};
