@@ -1,6 +1,7 @@
 #include "engines/run.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "engines/budget.hpp"
 #include "engines/factor/kernel.hpp"
@@ -63,6 +64,17 @@ auto make_group(const AnyPlan& plan, const Batch<Real>& batch, int lanes, int wo
     return g;
 }
 
+// Calls f(slot, group) for all groups from g0 to g1. Every slot has one of its own, whose state it holds where slices
+// of steps follow each other, as there are no more than slots then; the others go to whichever slot is free.
+template <class F>
+void for_each_group(int slots, std::int64_t g0, std::int64_t g1, F f) {
+    std::atomic<std::int64_t> next{g0 + slots};
+    for_each_slot(slots, [&](int slot) {
+        for (std::int64_t group = g0 + slot; group < g1; group = next.fetch_add(1, std::memory_order_relaxed))
+            f(slot, group);
+    });
+}
+
 }  // namespace
 
 template <class AnyPlan, class Real>
@@ -81,16 +93,14 @@ void run_forward(const AnyPlan& plan, const Batch<Real>& batch, int threads, Rea
         std::int64_t first = 0;
         do {
             const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
-            for_each_slot(slicing.slots, [&](int slot) {
-                for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
-                    auto g = make_group(plan, batch, kernel.lanes, slicing.workers, index);
-                    const std::int64_t sequence = index * kernel.lanes;
-                    g.workspace = workspaces.get() + slot * workspace;
-                    g.probabilities = probabilities + sequence * batch.n_steps * outcomes;
-                    if (first == 0) kernel.begin(g, batch.memory ? batch.memory + sequence * density : nullptr);
-                    kernel.forward(g, first, last);
-                    if (last == batch.n_steps) kernel.finish(g, memory_out + sequence * density);
-                }
+            for_each_group(slicing.slots, g0, g1, [&](int slot, std::int64_t index) {
+                auto g = make_group(plan, batch, kernel.lanes, slicing.workers, index);
+                const std::int64_t sequence = index * kernel.lanes;
+                g.workspace = workspaces.get() + slot * workspace;
+                g.probabilities = probabilities + sequence * batch.n_steps * outcomes;
+                if (first == 0) kernel.begin(g, batch.memory ? batch.memory + sequence * density : nullptr);
+                kernel.forward(g, first, last);
+                if (last == batch.n_steps) kernel.finish(g, memory_out + sequence * density);
             });
             poll();
             first = last;
@@ -119,23 +129,21 @@ void run_adjoint(const AnyPlan& plan, const Batch<Real>& batch, int threads, con
         const auto run = [&](std::int64_t slice, bool forward, bool backward) {
             const std::int64_t first = slice * slicing.steps_at_once;
             const std::int64_t last = std::min(batch.n_steps, first + slicing.steps_at_once);
-            for_each_slot(slicing.slots, [&](int slot) {
-                for (std::int64_t index = g0 + slot; index < g1; index += slicing.slots) {
-                    auto g = make_group(plan, batch, kernel.lanes, slicing.workers, index);
-                    const std::int64_t sequence = index * kernel.lanes;
-                    g.workspace = workspaces.get() + slot * workspace;
-                    g.kept = keeps.get() + slot * kept;
-                    if (forward) {
-                        if (first == 0) kernel.begin(g, batch.memory ? batch.memory + sequence * density : nullptr);
-                        kernel.forward(g, first, last);
-                    }
-                    if (backward) {
-                        if (last == batch.n_steps)
-                            kernel.adjoint_begin(g, grad_memory_out ? grad_memory_out + sequence * density : nullptr);
-                        kernel.adjoint(g, first, last, grad_probabilities + sequence * batch.n_steps * outcomes,
-                                       grad_angles + sequence * batch.n_steps * plan.n_angles());
-                        if (first == 0) kernel.adjoint_finish(g, grad_memory + sequence * density);
-                    }
+            for_each_group(slicing.slots, g0, g1, [&](int slot, std::int64_t index) {
+                auto g = make_group(plan, batch, kernel.lanes, slicing.workers, index);
+                const std::int64_t sequence = index * kernel.lanes;
+                g.workspace = workspaces.get() + slot * workspace;
+                g.kept = keeps.get() + slot * kept;
+                if (forward) {
+                    if (first == 0) kernel.begin(g, batch.memory ? batch.memory + sequence * density : nullptr);
+                    kernel.forward(g, first, last);
+                }
+                if (backward) {
+                    if (last == batch.n_steps)
+                        kernel.adjoint_begin(g, grad_memory_out ? grad_memory_out + sequence * density : nullptr);
+                    kernel.adjoint(g, first, last, grad_probabilities + sequence * batch.n_steps * outcomes,
+                                   grad_angles + sequence * batch.n_steps * plan.n_angles());
+                    if (first == 0) kernel.adjoint_finish(g, grad_memory + sequence * density);
                 }
             });
             poll();
