@@ -6,28 +6,30 @@ under 10 ms. Circuits of other shapes stay within 1.5 times crx_chain's time per
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
+import torch
 import yardstick
 from qrnn_fast import Angle, Circuit, _core, cells
 from timing import interleaved
+from torch import Tensor
 
 BATCH, STEPS = 128, 20
-DTYPES = {"f64": np.float64, "f32": np.float32}
+DTYPES = {"f64": torch.float64, "f32": torch.float32}
 
 
 def problem(
-    circuit: Circuit, dtype: type, batch: int = BATCH, steps: int = STEPS
-) -> tuple[_core.Plan, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    angles = rng.uniform(-3, 3, (batch, steps, circuit.n_angles)).astype(dtype)
-    weights = rng.normal(size=(batch, steps, 2 ** len(circuit.readout))).astype(dtype)
+    circuit: Circuit, dtype: torch.dtype, batch: int = BATCH, steps: int = STEPS
+) -> tuple[_core.Plan, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    angles = torch.empty(batch, steps, circuit.n_angles, dtype=dtype).uniform_(-3, 3, generator=generator)
+    weights = torch.randn(batch, steps, 2 ** len(circuit.readout), dtype=dtype, generator=generator)
     return _core.Plan(circuit._core), angles, weights
 
 
-def calls(circuit: Circuit, dtype: type = np.float64) -> dict[str, Callable[[], object]]:
+def calls(circuit: Circuit, dtype: torch.dtype = torch.float64) -> dict[str, Callable[[], object]]:
     plan, angles, weights = problem(circuit, dtype)
     return {
         "fwd": lambda: _core.forward(plan, angles, None, 1),
@@ -47,7 +49,7 @@ def test_batch(median_of: Callable[..., float], kind: str, dtype: str) -> None:
 
 
 def test_long_run(median_of: Callable[..., float]) -> None:
-    plan, angles, _ = problem(cells.crx_chain(8), np.float64, 1, 2969)
+    plan, angles, _ = problem(cells.crx_chain(8), torch.float64, 1, 2969)
     assert median_of(lambda: _core.forward(plan, angles, None, 1)) < 10e-3
 
 
@@ -58,7 +60,7 @@ def by_hand(n: int, order: list[int], *, rx_as_u: bool = False, coupling: str = 
     def rotate(slot: int, qubit: int) -> None:
         circuit.rz(Angle(slot), qubit)
         if rx_as_u:
-            circuit.u(Angle(slot + 1), -np.pi / 2, np.pi / 2, qubit)
+            circuit.u(Angle(slot + 1), -math.pi / 2, math.pi / 2, qubit)
         else:
             circuit.rx(Angle(slot + 1), qubit)
         circuit.rz(Angle(slot + 2), qubit)

@@ -15,7 +15,7 @@ import qrnn_fast as qf
 import torch
 from qrnn_fast import _core
 from test_training import update
-from timing import seconds
+from timing import in_blocks, seconds
 
 DTYPES = {"f32": torch.float32, "f64": torch.float64}
 
@@ -40,20 +40,18 @@ def test_evolve(dtype: str) -> None:
     plan = _core.Plan(circuit._core)
     angles, weights = torch.rand(1, 20, 55, dtype=DTYPES[dtype]), torch.rand(1, 20, 16, dtype=DTYPES[dtype])
     tracked = angles.clone().requires_grad_()
-    a, w = angles.numpy(), weights.numpy()
 
     def differentiated(function: Callable[[torch.Tensor], tuple[torch.Tensor, Any]]) -> Callable[[], object]:
         return lambda: torch.autograd.grad(function(tracked)[0], tracked, weights)
 
     calls = [
-        lambda: _core.forward(plan, a, None, 1),
-        lambda: _core.backward(plan, a, None, w, None, 1),
+        lambda: _core.forward(plan, angles, None, 1),
+        lambda: _core.backward(plan, angles, None, weights, None, 1),
         lambda: qf.evolve(circuit, angles),
         differentiated(lambda t: qf.evolve(circuit, t)),
         differentiated(Nothing.apply),
     ]
-    # Each in a loop of its own, as in training: in turns, they would find each other's data in the cache.
-    forward, backward, evolve, gradient, torchs_own = (seconds(call, rounds=2000, warmup=50) for call in calls)
+    forward, backward, evolve, gradient, torchs_own = in_blocks(calls)
     above, above_both = evolve - forward, gradient - forward - backward
     print(
         f"\n{dtype}: engine {forward * 1e6:.1f} us, adjoint {backward * 1e6:.1f} us; evolve {above * 1e6:.1f} us above "

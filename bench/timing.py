@@ -20,6 +20,15 @@ def seconds(function: Callable[[], Any], rounds: int = 20, warmup: int = 2) -> f
     return statistics.median(times)
 
 
+def in_blocks(functions: list[Callable[[], Any]], calls: int = 200, rounds: int = 15) -> list[float]:
+    """Median time of each function, in loops of its own that take turns.
+
+    For what depends on the cache as it does in a loop, on a machine that speeds up or slows down.
+    """
+    medians = [[seconds(function, calls, warmup=20) for function in functions] for _ in range(rounds)]
+    return [statistics.median(column) for column in zip(*medians, strict=True)]
+
+
 def interleaved(functions: list[Callable[[], Any]], rounds: int = 20) -> list[float]:
     """Median time of each function, called in turn, so that a machine that speeds up or slows down does so for all."""
     times: list[list[float]] = [[] for _ in functions]

@@ -39,8 +39,8 @@ def on_cpu(
     engine: str, circuit: qf.Circuit, angles: Tensor, memory: Tensor | None, grad: Tensor, grad_memory: Tensor | None
 ) -> list[Tensor]:
     """Probabilities, final memory, and gradients by angles and by the initial memory."""
-    plan, [a, m, g, h] = (
-        _core.Plan(circuit._core, engine),
-        [None if x is None else x.numpy() for x in (angles, memory, grad, grad_memory)],
-    )
-    return [torch.from_numpy(x) for x in (*_core.forward(plan, a, m, 1), *_core.backward(plan, a, m, g, h, 1))]
+    plan = _core.Plan(circuit._core, engine)
+    initial, grad_final = (None if x is None else torch.view_as_complex(x) for x in (memory, grad_memory))
+    probs, final = _core.forward(plan, angles, initial, 1)
+    grad_angles, grad_initial = _core.backward(plan, angles, initial, grad, grad_final, 1)
+    return [probs, torch.view_as_real(final), grad_angles, torch.view_as_real(grad_initial)]

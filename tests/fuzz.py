@@ -1,4 +1,4 @@
-"""Random op lists and buffers for the binding: whatever it is given, it answers rightly or refuses.
+"""Random op lists and tensors for the binding: whatever it is given, it answers rightly or refuses.
 
     python tests/fuzz.py 100000 [first]     # that many tries from a number on; on a crash, tells which try it was
 
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from qrnn_fast import _core
 
@@ -23,7 +24,8 @@ OPS = _core.op_table()
 INTEGERS = [-(2**63), -(2**31), -1, 0, 1, 2**31 - 1, 2**31, 2**32, 2**64]
 NUMBERS = [0.0, -0.0, 1e-320, 1e18, 1e308, float("inf"), float("-inf"), float("nan")]
 THREADS = [1, 1, 1, 2, 3, 7]
-MOST_NUMBERS = 1e6  # of an array handed over
+MOST_NUMBERS = 1e6  # of a tensor handed over
+COMPLEX = {np.float32: np.complex64, np.float64: np.complex128}
 SECONDS = 30  # after which a try hangs
 
 
@@ -116,10 +118,10 @@ class Fuzz:
             confusion = [self.number() for _ in range(self.below(17))]
         circuit.add_readout_error(self.qubits(n, k) if self.is_bad() else read[:k], confusion)
 
-    # Buffers
+    # Tensors
 
-    def array(self, shape: tuple[int, ...], dtype: type, values: Callable[[tuple[int, ...]], Any]) -> Any:
-        """An array of this shape, or one that is wrong in its shape, values, dtype, order, alignment or type."""
+    def tensor(self, shape: tuple[int, ...], dtype: type, values: Callable[[tuple[int, ...]], Any]) -> Any:
+        """A tensor of this shape, or one that is wrong in its shape, values, dtype, order, alignment or type."""
         if self.is_bad():
             shape = self.pick([(), (0,), shape[:-1], (*shape, 1), tuple(reversed(shape)), (*shape[:-1], 0)])
         if np.prod(shape, dtype=float) > MOST_NUMBERS:
@@ -127,35 +129,47 @@ class Fuzz:
         array = np.asarray(values(shape), dtype=dtype)
         if self.is_bad() and array.size:
             array.flat[self.below(array.size)] = array.dtype.type(
-                self.pick(NUMBERS) if array.dtype.kind == "f" else 2**31
+                self.pick([-1, 2**31, 2**62]) if array.dtype.kind == "i" else self.pick(NUMBERS)
             )
+        tensor = torch.from_numpy(array)
         if not self.is_bad():
-            return array
+            return tensor
         shifted = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
         shifted[...] = array
         wrong = [
             None,
             1.0,
             "angles",
-            array.size and array.tolist(),
-            array.astype(object),
-            array.astype(complex),
-            array.astype("i4"),
+            array,
+            tensor.tolist(),
+            tensor.to(self.pick([torch.complex32, torch.int32, torch.bfloat16, torch.bool])),
+            tensor.to("meta"),
+            tensor.to_sparse() if tensor.dim() else None,
+            torch._efficientzerotensor(shape, dtype=tensor.dtype),  # has a shape, and no numbers
         ]
-        unusual = [array.astype(array.dtype.newbyteorder()), np.asfortranarray(array), np.flip(array), shifted]
+        unusual = [
+            torch.from_numpy(np.asfortranarray(array)),
+            tensor.flip(tuple(range(tensor.dim()))),
+            tensor[..., :1].expand(shape) if tensor.dim() else tensor,
+            torch.cat([tensor, tensor], -1)[..., ::2] if tensor.dim() else tensor,
+            torch.from_numpy(shifted),
+            tensor.requires_grad_() if tensor.dtype != torch.int64 else tensor,
+        ]
         return self.pick(wrong + unusual)
 
     def normal(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         return self.rng.normal(scale=self.pick([1.0, 1.0, 1e5]), size=shape)
 
-    def density(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        """Density matrices (B, dim, dim, 2) where the shape is right."""
-        if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 2 or 0 in shape or self.is_bad():
-            return self.normal(shape)
-        root = self.rng.normal(size=shape) @ np.array([1, 1j])
+    def complex_normal(self, shape: tuple[int, ...]) -> NDArray[np.complex128]:
+        return self.normal(shape) + 1j * self.normal(shape)
+
+    def density(self, shape: tuple[int, ...]) -> NDArray[np.complex128]:
+        """Density matrices (B, dim, dim) where the shape is right."""
+        if len(shape) != 3 or shape[1] != shape[2] or 0 in shape or self.is_bad():
+            return self.complex_normal(shape)
+        root = self.rng.normal(size=shape) + 1j * self.rng.normal(size=shape)
         rho = root @ root.conj().transpose(0, 2, 1)
-        rho /= np.trace(rho, axis1=1, axis2=2)[:, None, None]
-        return np.stack([rho.real, rho.imag], -1)
+        return rho / np.trace(rho, axis1=1, axis2=2)[:, None, None]
 
     def sizes(self, circuit: _core.Circuit) -> tuple[int, int, int, int, int, type]:
         """B, T, A, number of outcomes, dimension of the memory, dtype."""
@@ -173,25 +187,25 @@ class Fuzz:
     def exact(self, circuit: _core.Circuit) -> str:
         plan = _core.Plan(circuit, "best" if self.is_bad() else self.pick(["auto", "pauli", "factor"]))
         b, t, a, outcomes, dim, dtype = self.sizes(circuit)
-        angles = self.array((b, t, a), dtype, self.normal)
-        memory = self.array((b, dim, dim, 2), dtype, self.density) if self.below(2) else None
+        angles = self.tensor((b, t, a), dtype, self.normal)
+        memory = self.tensor((b, dim, dim), COMPLEX[dtype], self.density) if self.below(2) else None
         if self.below(2):
             probs, final = _core.forward(plan, angles, memory, self.threads())
             assert probs.shape == (b, t, outcomes)
-            assert final.shape == (b, dim, dim, 2)
+            assert final.shape == (b, dim, dim)
             if self.badness == 0:
-                assert np.abs(probs.sum(-1) - 1).max(initial=0) < (1e-3 if dtype == np.float32 else 1e-9)
+                assert ((probs.sum(-1) - 1).abs() < (1e-3 if dtype == np.float32 else 1e-9)).all()
             return "forward"
-        grad_probs = self.array((b, t, outcomes), dtype, self.normal)
-        grad_memory = self.array((b, dim, dim, 2), dtype, self.normal) if self.below(2) else None
+        grad_probs = self.tensor((b, t, outcomes), dtype, self.normal)
+        grad_memory = self.tensor((b, dim, dim), COMPLEX[dtype], self.complex_normal) if self.below(2) else None
         grads = _core.backward(plan, angles, memory, grad_probs, grad_memory, self.threads())
-        assert [g.shape for g in grads] == [(b, t, a), (b, dim, dim, 2)]
+        assert [g.shape for g in grads] == [(b, t, a), (b, dim, dim)]
         if self.badness == 0:
-            assert all(np.isfinite(g).all() for g in grads)
+            assert all(g.isfinite().all() for g in grads)
         return "backward"
 
     def ids(self, b: int) -> Any:
-        return self.array((b,), np.uint32, lambda shape: self.rng.integers(0, 2**32, shape))
+        return self.tensor((b,), np.int64, lambda shape: self.rng.integers(0, 2**32, shape)) if self.below(2) else None
 
     def seed_and_shots(self) -> tuple[int, int]:
         shots = self.pick([-(2**31), -1, 0, 2**31, 2**64] if self.is_bad() else [1, 2, 15, 64, 300])
@@ -200,35 +214,32 @@ class Fuzz:
     def shots(self, circuit: _core.Circuit) -> str:
         plan = _core.TrajectoryPlan(circuit)
         b, t, a, outcomes, dim, dtype = self.sizes(circuit)
-        angles = self.array((b, t, a), dtype, self.normal)
+        angles = self.tensor((b, t, a), dtype, self.normal)
         initial = weights = None
         if self.below(2):
             k = self.pick([0, 1, 2, dim]) if self.is_bad() else dim
-            initial = self.array((b, k, dim, 2), dtype, lambda shape: self.normal(shape) / dim)
-            weights = self.array((b, k), np.float64, lambda shape: np.linspace(1 / max(k, 1), 1, k) + np.zeros(shape))
+            initial = self.tensor((b, k, dim), COMPLEX[dtype], lambda shape: self.complex_normal(shape) / dim)
+            weights = self.tensor((b, k), np.float64, lambda shape: np.linspace(1 / max(k, 1), 1, k) + np.zeros(shape))
             weights = None if self.is_bad() else weights
         seed, shots = self.seed_and_shots()
         averages = bool(self.below(2))
         got = _core.sample(plan, angles, initial, weights, self.ids(b), seed, shots, self.threads(), averages)
         if averages:
-            assert [x.shape for x in got] == [(b, t, outcomes), (b, dim, dim, 2)]
+            assert [x.shape for x in got] == [(b, t, outcomes), (b, dim, dim)]
             return "frequencies"
         assert got.shape == (b, shots, t)
-        assert got.min(initial=0) >= 0
-        assert got.max(initial=0) < outcomes
+        assert ((got >= 0) & (got < outcomes)).all()
         return "outcomes"
 
     def marginal(self, circuit: _core.Circuit) -> str:
         b, t, _, outcomes, _, dtype = self.sizes(circuit)
-        probabilities = self.array((b, t, self.integer(outcomes)), dtype, self.rng.random)
+        probabilities = self.tensor((b, t, self.integer(outcomes)), dtype, self.rng.random)
         seed, shots = self.seed_and_shots()
         averages = bool(self.below(2))
         got = _core.sample_steps(probabilities, self.ids(b), seed, shots, self.threads(), averages)
         b, t, outcomes = probabilities.shape
         assert got.shape == ((b, t, outcomes) if averages else (b, shots, t))
-        if not averages:
-            assert got.min(initial=0) >= 0
-            assert got.max(initial=0) < outcomes
+        assert averages or ((got >= 0) & (got < outcomes)).all()
         return "steps"
 
 

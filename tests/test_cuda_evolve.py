@@ -53,6 +53,13 @@ def test_readout_errors_and_channels(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.usefixtures("device")
+def test_signs_that_torch_keeps_as_marks() -> None:
+    angles = torch.view_as_complex(random(2, 3, CIRCUIT.n_angles, 2)).conj().imag
+    assert angles.is_neg()
+    assert torch.equal(qf.evolve(CIRCUIT, angles)[0], qf.evolve(CIRCUIT, angles.clone())[0])
+
+
+@pytest.mark.usefixtures("device")
 def test_wrong_shapes_are_told() -> None:
     with pytest.raises(ValueError, match=r"angles must have the shape \(B, T, 27\), got \(1, 2, 5\)"):
         qf.evolve(CIRCUIT, random(1, 2, 5))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import qrnn_fast as qf
 import torch
@@ -60,12 +59,12 @@ def initial_of(memory: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
 def on_cpu(
     circuit: qf.Circuit, a: Tensor, memory: Tensor | None, *, averages: bool, shots: int = SHOTS
 ) -> list[Tensor]:
-    initial, weights = (None if x is None else x.numpy() for x in initial_of(memory))
-    plan, ids = _core.TrajectoryPlan(circuit._core), IDS[: len(a)].numpy().astype(np.uint32)
+    initial, weights = (None, None) if memory is None else eigenstates(memory)
+    plan, ids = _core.TrajectoryPlan(circuit._core), IDS[: len(a)]
     if averages:
-        results = _core.sample(plan, a.numpy(), initial, weights, ids, SEED, shots, 1, averages=True)
-        return [torch.from_numpy(x) for x in results]
-    return [torch.from_numpy(_core.sample(plan, a.numpy(), initial, weights, ids, SEED, shots, 1, averages=False))]
+        frequencies, final = _core.sample(plan, a, initial, weights, ids, SEED, shots, 1, averages=True)
+        return [frequencies, torch.view_as_real(final)]
+    return [_core.sample(plan, a, initial, weights, ids, SEED, shots, 1, averages=False)]
 
 
 def emulated(
@@ -126,9 +125,9 @@ def test_more_work_than_threads() -> None:
     device = EmulatedDevice(shared_bytes=8192, memory_budget=2**20, order=2)
     frequencies, final = TrajectoryEngine(circuit, device).run(a, None, None, ids, seed=SEED, shots=20)
     plan = _core.TrajectoryPlan(circuit._core)
-    expected = _core.sample(plan, a.numpy(), None, None, ids.numpy().astype(np.uint32), SEED, 20, 1, averages=True)
-    assert torch.equal(frequencies, torch.from_numpy(expected[0]))
-    torch.testing.assert_close(final, torch.from_numpy(expected[1]), rtol=0, atol=1e-12)
+    expected, expected_final = _core.sample(plan, a, None, None, ids, SEED, 20, 1, averages=True)
+    assert torch.equal(frequencies, expected)
+    torch.testing.assert_close(torch.view_as_complex(final), expected_final, rtol=0, atol=1e-12)
 
 
 def test_many_shots_are_summed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,11 +191,10 @@ def test_marginal_sampling(dtype: torch.dtype, shared_bytes: int) -> None:
     probs = torch.rand(3, 7, 8, dtype=torch.float64, generator=generator) - 0.1  # negative by rounding: never drawn
     probs = (probs / probs.clamp(min=0).sum(2, keepdim=True)).to(dtype)
     probs[2, 3, 1] = torch.nan
-    device, ids = EmulatedDevice(order=2, shared_bytes=shared_bytes), IDS.numpy().astype(np.uint32)
+    device = EmulatedDevice(order=2, shared_bytes=shared_bytes)
     outcomes = marginal_outcomes(device, probs[:2], IDS[:2], seed=SEED, shots=SHOTS)
-    expected = _core.sample_steps(probs[:2].numpy(), ids[:2], SEED, SHOTS, 1, averages=False)
-    assert torch.equal(outcomes, torch.from_numpy(expected))
+    assert torch.equal(outcomes, _core.sample_steps(probs[:2], IDS[:2], SEED, SHOTS, 1, averages=False))
     frequencies = marginal_frequencies(device, probs, IDS, seed=SEED, shots=SHOTS)
-    expected = _core.sample_steps(probs.numpy(), ids, SEED, SHOTS, 1, averages=True)
-    torch.testing.assert_close(frequencies, torch.from_numpy(expected), rtol=0, atol=0, equal_nan=True)
+    expected = _core.sample_steps(probs, IDS, SEED, SHOTS, 1, averages=True)
+    torch.testing.assert_close(frequencies, expected, rtol=0, atol=0, equal_nan=True)
     assert frequencies.isnan().any()

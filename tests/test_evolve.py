@@ -58,6 +58,9 @@ def test_empty_batches_and_sequences() -> None:
             a = angles(c, *shape).requires_grad_()
             probs, memory = qf.evolve(c, a, gradient=gradient)
             assert torch.autograd.grad(probs.sum() + memory.abs().sum(), a)[0].shape == a.shape
+            qf.evolve(c, a, gradient=gradient)[0].sum().backward()  # an expanded gradient without numbers
+            assert a.grad is not None
+            assert a.grad.shape == a.shape
 
 
 @pytest.mark.parametrize("gradient", ["adjoint", "parameter-shift"])

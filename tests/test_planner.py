@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import engines
 import numpy as np
 import pytest
 import qrnn_fast as qf
@@ -22,7 +23,7 @@ def results(
     circuit: Circuit, engine: str, angles: np.ndarray, memory: np.ndarray | None, weights: list[np.ndarray]
 ) -> list[np.ndarray]:
     plan = _core.Plan(circuit._core, engine)
-    return [*_core.forward(plan, angles, memory, 1), *_core.backward(plan, angles, memory, *weights, 1)]
+    return [*engines.forward(plan, angles, memory, 1), *engines.backward(plan, angles, memory, *weights, 1)]
 
 
 def hermitian_of_trace_one(rng: np.random.Generator, batch: int, dim: int) -> np.ndarray:
@@ -67,8 +68,8 @@ def test_pure_and_rank_deficient_memories_over_3000_steps(cell: str, run: str) -
         cell
     ]
     angles = RUNS[run](np.random.default_rng(1), (1, 3000, circuit.n_angles))
-    expected = _core.forward(_core.Plan(circuit._core, "pauli"), angles, None, 1)
-    found = _core.forward(_core.Plan(circuit._core, "factor"), angles, None, 1)
+    expected = engines.forward(_core.Plan(circuit._core, "pauli"), angles, None, 1)
+    found = engines.forward(_core.Plan(circuit._core, "factor"), angles, None, 1)
     for got, want in zip(found, expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-11)
 
@@ -76,9 +77,9 @@ def test_pure_and_rank_deficient_memories_over_3000_steps(cell: str, run: str) -
 def test_float32_keeps_the_trace() -> None:
     circuit = echo_state(6)
     angles = np.random.default_rng(0).uniform(-3, 3, (1, 3000, circuit.n_angles)).astype(np.float32)
-    probs, memory = _core.forward(_core.Plan(circuit._core, "factor"), angles, None, 1)
+    probs, memory = engines.forward(_core.Plan(circuit._core, "factor"), angles, None, 1)
     np.testing.assert_allclose(probs.sum(-1), 1, rtol=0, atol=2e-6)
-    expected, _ = _core.forward(_core.Plan(circuit._core, "pauli"), angles.astype(np.float64), None, 1)
+    expected, _ = engines.forward(_core.Plan(circuit._core, "pauli"), angles.astype(np.float64), None, 1)
     np.testing.assert_allclose(probs, expected, rtol=0, atol=1e-4)
     np.testing.assert_allclose(np.trace(memory[0, ..., 0]), 1, rtol=0, atol=2e-6)
 
@@ -111,7 +112,7 @@ def test_threads_that_share_a_sequence_give_the_same_bits(batch: int) -> None:
     plan = _core.Plan(circuit._core, "factor")
     for start in (None, memory):
         runs = [
-            [*_core.forward(plan, angles, start, n), *_core.backward(plan, angles, start, weights, None, n)]
+            [*engines.forward(plan, angles, start, n), *engines.backward(plan, angles, start, weights, None, n)]
             for n in (1, 2, 7)
         ]
         for other in runs[1:]:

@@ -9,6 +9,7 @@ import qrnn_fast as qf
 import torch
 from problems import Flipped, angles, circuit, density, factor
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
 TORCH_WARNS_OF_ITSELF = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*is deprecated:DeprecationWarning")
 
@@ -49,6 +50,34 @@ def test_functorch_derivatives_raise() -> None:
         torch.func.jvp(lambda x: qf.evolve(c, x)[0], (a,), (a,))
     with torch.autograd.forward_ad.dual_level(), pytest.raises(RuntimeError, match=r"torch\.autograd\.grad"):
         qf.evolve(c, torch.autograd.forward_ad.make_dual(a, a))
+
+
+class Evolve(torch.nn.Module):
+    def __init__(self, c: qf.Circuit) -> None:
+        super().__init__()
+        self.circuit = c
+
+    def forward(self, x: Tensor) -> Tensor:
+        return qf.evolve(self.circuit, x)[0]
+
+
+def test_a_first_call_without_numbers_leaves_nothing_behind() -> None:
+    """Tensors made under a mode are of that mode: a plan that holds one would be of no use afterwards."""
+    c = circuit(2)
+    noise = qf.NoiseModel().add_readout_error((0.1, 0.2))
+    with FakeTensorMode():
+        assert qf.evolve(c, torch.rand(1, 2, c.n_angles), noise=noise)[0].shape == (1, 2, 2)
+    assert type(qf.evolve(c, angles(c, 1, 2), noise=noise)[0]) is torch.Tensor
+
+
+def test_jit_trace_and_export_see_the_op() -> None:
+    c = circuit(2)
+    a, other = angles(c, 2, 1, 3)
+    with pytest.warns(DeprecationWarning, match="torch.jit.trace"):
+        traced = torch.jit.trace(lambda x: qf.evolve(c, x)[0], (a,))
+    exported = torch.export.export(Evolve(c), (a,)).module()
+    for function in (traced, exported):
+        torch.testing.assert_close(function(other), qf.evolve(c, other)[0], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dims", [(0, 0), (1, None), (None, 2), (2, 1)])

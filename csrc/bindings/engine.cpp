@@ -1,4 +1,4 @@
-// Plans and engines, as Python sees them: every check of an array stands here, none in the engines.
+// Plans and engines, as Python sees them: every check of a tensor stands here, none in the engines.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -6,7 +6,7 @@
 #include <complex>
 #include <optional>
 
-#include "bindings/arrays.hpp"
+#include "bindings/calls.hpp"
 #include "bindings/module.hpp"
 #include "engines/planner.hpp"
 #include "engines/run.hpp"
@@ -41,40 +41,49 @@ void check_density(const Real* memory, std::int64_t n, std::int64_t dim) {
     }
 }
 
+// Complex numbers in the tensors of Python are (real, imaginary) pairs in the engines.
 template <class Real>
-py::tuple forward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {
-    const Shapes shapes = shapes_of(plan, angles, threads);
-    Batch<Real> batch{shapes.n_sequences, shapes.n_steps, checked<Real>(angles, "angles", shapes.angles()), nullptr};
-    if (memory) {
-        batch.memory = checked<Real>(*memory, "memory", shapes.memory());
-        check_density(batch.memory, shapes.n_sequences, shapes.dim);
-    }
-    auto probabilities = new_array<Real>(shapes.probabilities(), "the list of probabilities");
-    auto memory_out = new_array<Real>(shapes.memory(), "the memory of all sequences");
-    Real *p = probabilities.mutable_data(), *m = memory_out.mutable_data();
+const Real* pairs(const std::optional<TensorView>& memory, const char* name, const Shapes& shapes) {
+    return memory ? reinterpret_cast<const Real*>(memory->numbers<std::complex<Real>>(name, shapes.memory())) : nullptr;
+}
+
+template <class Real>
+py::tuple outputs(const Plan& plan, const Shapes& shapes, const Batch<Real>& batch, int threads) {
+    const NewTensor probabilities(shapes.probabilities(), data_type<Real>(), "the list of probabilities");
+    const NewTensor memory_out(shapes.memory(), data_type<std::complex<Real>>(), "the memory of all sequences");
+    Real *p = static_cast<Real*>(probabilities.data), *m = static_cast<Real*>(memory_out.data);
     {
         py::gil_scoped_release release;
         plan.with([&](const auto& engine) { run_forward(engine, batch, threads, p, m, poll_signals); });
     }
-    return py::make_tuple(probabilities, memory_out);
+    return py::make_tuple(probabilities.object, memory_out.object);
 }
 
 template <class Real>
-py::tuple backward(const Plan& plan, const py::array& angles, const std::optional<py::array>& memory,
-                   const py::array& grad_probs, const std::optional<py::array>& grad_memory, int threads) {
+py::tuple forward(const Plan& plan, const TensorView& angles, const std::optional<TensorView>& memory, int threads) {
     const Shapes shapes = shapes_of(plan, angles, threads);
-    const Batch<Real> batch{shapes.n_sequences, shapes.n_steps, checked<Real>(angles, "angles", shapes.angles()),
-                            memory ? checked<Real>(*memory, "memory", shapes.memory()) : nullptr};
-    const Real* gp = checked<Real>(grad_probs, "grad_probs", shapes.probabilities());
-    const Real* gm = grad_memory ? checked<Real>(*grad_memory, "grad_memory", shapes.memory()) : nullptr;
-    auto grad_angles = new_array<Real>(shapes.angles(), "the gradient by the angles");
-    auto grad_memory_in = new_array<Real>(shapes.memory(), "the gradient by the memory");
-    Real *ga = grad_angles.mutable_data(), *gi = grad_memory_in.mutable_data();
+    const Batch<Real> batch{shapes.n_sequences, shapes.n_steps, angles.numbers<Real>("angles", shapes.angles()),
+                            pairs<Real>(memory, "memory", shapes)};
+    if (batch.memory) check_density(batch.memory, shapes.n_sequences, shapes.dim);
+    return outputs(plan, shapes, batch, threads);
+}
+
+template <class Real>
+py::tuple backward(const Plan& plan, const TensorView& angles, const std::optional<TensorView>& memory,
+                   const TensorView& grad_probs, const std::optional<TensorView>& grad_memory, int threads) {
+    const Shapes shapes = shapes_of(plan, angles, threads);
+    const Batch<Real> batch{shapes.n_sequences, shapes.n_steps, angles.numbers<Real>("angles", shapes.angles()),
+                            pairs<Real>(memory, "memory", shapes)};
+    const Real* gp = grad_probs.numbers<Real>("grad_probs", shapes.probabilities());
+    const Real* gm = pairs<Real>(grad_memory, "grad_memory", shapes);
+    const NewTensor grad_angles(shapes.angles(), data_type<Real>(), "the gradient by the angles");
+    const NewTensor grad_memory_in(shapes.memory(), data_type<std::complex<Real>>(), "the gradient by the memory");
+    Real *ga = static_cast<Real*>(grad_angles.data), *gi = static_cast<Real*>(grad_memory_in.data);
     {
         py::gil_scoped_release release;
         plan.with([&](const auto& engine) { run_adjoint(engine, batch, threads, gp, gm, ga, gi, poll_signals); });
     }
-    return py::make_tuple(grad_angles, grad_memory_in);
+    return py::make_tuple(grad_angles.object, grad_memory_in.object);
 }
 
 }  // namespace
@@ -99,20 +108,23 @@ void register_engine(py::module_& m) {
         .def_property_readonly("engine", [](const Plan& plan) { return engine_name(plan.engine()); })
         .def_property_readonly("costs", &Plan::costs)
         .def_property_readonly("n_angles", &Plan::n_angles)
-        .def_property_readonly("operations", &Plan::operations);
+        .def_property_readonly("operations", &Plan::operations)
+        .def("check_room",
+             [](const Plan& plan) { outputs(plan, shapes_of(plan, 1, 0), Batch<double>{1, 0, nullptr, nullptr}, 1); });
     m.def(
         "forward",
-        [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory, int threads) {
-            return is_float32(angles) ? forward<float>(plan, angles, memory, threads)
-                                      : forward<double>(plan, angles, memory, threads);
+        [](const Plan& plan, const TensorView& angles, const std::optional<TensorView>& memory, int threads) {
+            return angles.is_float32("angles") ? forward<float>(plan, angles, memory, threads)
+                                               : forward<double>(plan, angles, memory, threads);
         },
         py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("threads"));
     m.def(
         "backward",
-        [](const Plan& plan, const py::array& angles, const std::optional<py::array>& memory,
-           const py::array& grad_probs, const std::optional<py::array>& grad_memory, int threads) {
-            return is_float32(angles) ? backward<float>(plan, angles, memory, grad_probs, grad_memory, threads)
-                                      : backward<double>(plan, angles, memory, grad_probs, grad_memory, threads);
+        [](const Plan& plan, const TensorView& angles, const std::optional<TensorView>& memory,
+           const TensorView& grad_probs, const std::optional<TensorView>& grad_memory, int threads) {
+            return angles.is_float32("angles")
+                       ? backward<float>(plan, angles, memory, grad_probs, grad_memory, threads)
+                       : backward<double>(plan, angles, memory, grad_probs, grad_memory, threads);
         },
         py::arg("plan"), py::arg("angles"), py::arg("memory").none(true), py::arg("grad_probs"),
         py::arg("grad_memory").none(true), py::arg("threads"));

@@ -2,10 +2,15 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <complex>
+#include <limits>
+#include <numeric>
 #include <optional>
+#include <vector>
 
-#include "bindings/arrays.hpp"
+#include "bindings/calls.hpp"
 #include "bindings/module.hpp"
+#include "engines/budget.hpp"
 #include "engines/trajectory/kernel.hpp"
 #include "engines/trajectory/run.hpp"
 
@@ -14,22 +19,19 @@ namespace py = pybind11;
 namespace qrnn {
 namespace {
 
-using Ids = py::array_t<std::uint32_t, py::array::c_style>;
-
-// A new array where it is wanted, else None.
-template <class Number>
-py::object array_of(bool wanted, const char* what, const std::vector<py::ssize_t>& shape, Number*& data) {
-    if (!wanted) return py::none();
-    py::array_t<Number> array = new_array<Number>(shape, what);
-    data = array.mutable_data();
-    return array;
-}
-
-void check_ids(const Ids& ids, py::ssize_t n_sequences) {
-    if (shape_of(ids) != std::vector<py::ssize_t>{n_sequences})
-        throw py::value_error("sequence_ids must have the shape " + shape_text({n_sequences}) + ", got " +
-                              shape_text(shape_of(ids)));
-    check_contiguous(ids, "sequence_ids");
+// What sets the random numbers of sequences apart: int64 (B,), or their rows.
+std::vector<std::uint32_t> ids_of(const std::optional<TensorView>& given, std::int64_t n_sequences) {
+    check_memory(4.0 * static_cast<double>(n_sequences), "the ids of all sequences", "ask for fewer sequences");
+    std::vector<std::uint32_t> ids(static_cast<std::size_t>(n_sequences));
+    std::iota(ids.begin(), ids.end(), 0u);
+    if (!given) return ids;
+    const auto* numbers = given->numbers<std::int64_t>("sequence_ids", {n_sequences});
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (numbers[i] < 0 || numbers[i] > std::numeric_limits<std::uint32_t>::max())
+            throw py::value_error("sequence_ids must lie between 0 and 2^32 - 1, got " + std::to_string(numbers[i]));
+        ids[i] = static_cast<std::uint32_t>(numbers[i]);
+    }
+    return ids;
 }
 
 void check_shots(int shots) {
@@ -37,64 +39,76 @@ void check_shots(int shots) {
 }
 
 template <class Real>
-py::object sample(const TrajectoryPlan& plan, const py::array& angles, const std::optional<py::array>& initial,
-                  const std::optional<py::array>& initial_weights, const Ids& ids, std::uint64_t seed, int shots,
-                  int threads, bool averages) {
+py::object samples(const TrajectoryPlan& plan, const Shapes& shapes, const SampledBatch<Real>& batch, int threads,
+                   bool averages) {
+    const auto run = [&](const Samples<Real>& out) {
+        py::gil_scoped_release release;
+        run_sampling(plan, batch, threads, out, poll_signals);
+    };
+    if (!averages) {
+        const NewTensor outcomes({shapes.n_sequences, batch.shots, shapes.n_steps}, data_type<std::int32_t>(),
+                                 "the list of outcomes");
+        run({static_cast<std::int32_t*>(outcomes.data), nullptr, nullptr});
+        return outcomes.object;
+    }
+    const NewTensor frequencies(shapes.probabilities(), data_type<Real>(), "the list of frequencies");
+    const NewTensor memory(shapes.memory(), data_type<std::complex<Real>>(), "the averaged memory");
+    run({nullptr, static_cast<Real*>(frequencies.data), static_cast<Real*>(memory.data)});
+    return py::make_tuple(frequencies.object, memory.object);
+}
+
+template <class Real>
+py::object sample(const TrajectoryPlan& plan, const TensorView& angles, const std::optional<TensorView>& initial,
+                  const std::optional<TensorView>& initial_weights, const std::optional<TensorView>& sequence_ids,
+                  std::uint64_t seed, int shots, int threads, bool averages) {
     const Shapes shapes = shapes_of(plan, angles, threads);
-    const py::ssize_t n = shapes.n_sequences, n_steps = shapes.n_steps;
-    check_ids(ids, n);
+    const std::int64_t n = shapes.n_sequences;
+    const std::vector<std::uint32_t> ids = ids_of(sequence_ids, n);
     check_shots(shots);
     if (initial.has_value() != initial_weights.has_value())
         throw py::value_error("initial and initial_weights are given together or not at all");
     SampledBatch<Real> batch{};
     batch.n_sequences = n;
-    batch.n_steps = n_steps;
-    batch.angles = checked<Real>(angles, "angles", shapes.angles());
+    batch.n_steps = shapes.n_steps;
+    batch.angles = angles.numbers<Real>("angles", shapes.angles());
     if (initial) {
-        const py::ssize_t k = initial->ndim() == 4 ? initial->shape(1) : 0;
+        const std::int64_t k = initial->n_dimensions() == 3 ? initial->size(1) : 0;
         if (k < 1 || k > shapes.dim)
-            throw py::value_error("initial must have the shape (B, k, 2^m, 2) with 1 <= k <= 2^m, got " +
-                                  shape_text(shape_of(*initial)));
-        batch.initial = checked<Real>(*initial, "initial", {n, k, shapes.dim, 2});
-        batch.initial_weights = checked<double>(*initial_weights, "initial_weights", {n, k});
+            throw py::value_error("initial must have the shape (B, k, 2^m) with 1 <= k <= 2^m, got " +
+                                  shape_text(initial->shape()));
+        batch.initial =
+            reinterpret_cast<const Real*>(initial->numbers<std::complex<Real>>("initial", {n, k, shapes.dim}));
+        batch.initial_weights = initial_weights->numbers<double>("initial_weights", {n, k});
         batch.n_initial = static_cast<int>(k);
     }
     batch.sequence_ids = ids.data();
     batch.seed = seed;
     batch.shots = shots;
-    Samples<Real> out{};
-    const py::object outcomes = array_of(!averages, "the list of outcomes", {n, shots, n_steps}, out.outcomes);
-    const py::object frequencies =
-        array_of(averages, "the list of frequencies", shapes.probabilities(), out.frequencies);
-    const py::object memory = array_of(averages, "the averaged memory", shapes.memory(), out.memory);
-    {
-        py::gil_scoped_release release;
-        run_sampling(plan, batch, threads, out, poll_signals);
-    }
-    return averages ? py::object(py::make_tuple(frequencies, memory)) : outcomes;
+    return samples(plan, shapes, batch, threads, averages);
 }
 
 template <class Real>
-py::object steps(const py::array& probabilities, const Ids& ids, std::uint64_t seed, int shots, int threads,
-                 bool averages) {
-    const std::vector<py::ssize_t> shape = shape_of(probabilities);
+py::object steps(const TensorView& probabilities, const std::optional<TensorView>& sequence_ids, std::uint64_t seed,
+                 int shots, int threads, bool averages) {
+    const Shape shape = probabilities.shape();
     if (shape.size() != 3 || shape[2] < 1 || shape[2] > std::int64_t{1} << 30)
         throw py::value_error("probabilities must have the shape (B, T, n) with 1 <= n <= 2^30, got " +
                               shape_text(shape));
     check_batch(probabilities, "probabilities");
-    check_ids(ids, shape[0]);
     check_shots(shots);
     check_threads(threads);
-    const Real* p = checked<Real>(probabilities, "probabilities", shape);
-    std::int32_t* outcomes = nullptr;
-    Real* frequencies = nullptr;
-    py::object result = averages ? array_of(true, "the list of frequencies", shape, frequencies)
-                                 : array_of(true, "the list of outcomes", {shape[0], shots, shape[1]}, outcomes);
+    const std::vector<std::uint32_t> ids = ids_of(sequence_ids, shape[0]);
+    const Real* p = probabilities.numbers<Real>("probabilities", shape);
+    const NewTensor told =
+        averages ? NewTensor(shape, data_type<Real>(), "the list of frequencies")
+                 : NewTensor({shape[0], shots, shape[1]}, data_type<std::int32_t>(), "the list of outcomes");
     {
         py::gil_scoped_release release;
-        sample_steps(p, shape[0], shape[1], shape[2], ids.data(), seed, shots, threads, outcomes, frequencies);
+        sample_steps(p, shape[0], shape[1], shape[2], ids.data(), seed, shots, threads,
+                     averages ? nullptr : static_cast<std::int32_t*>(told.data),
+                     averages ? static_cast<Real*>(told.data) : nullptr);
     }
-    return result;
+    return told.object;
 }
 
 }  // namespace
@@ -104,25 +118,35 @@ void register_sampling(py::module_& m) {
         .def(py::init<const Circuit&>(), py::arg("circuit"))
         .def_property_readonly("operations", &TrajectoryPlan::operations)
         .def_property_readonly("active", &TrajectoryPlan::active)
-        .def("workspace_bytes", &TrajectoryPlan::workspace_bytes, py::arg("bytes_per_number"));
+        .def("workspace_bytes", &TrajectoryPlan::workspace_bytes, py::arg("bytes_per_number"))
+        .def(
+            "check_room",
+            [](const TrajectoryPlan& plan, int shots) {
+                check_shots(shots);
+                const std::uint32_t id = 0;
+                samples(plan, shapes_of(plan, 1, 0),
+                        SampledBatch<double>{1, 0, nullptr, nullptr, nullptr, 0, &id, 0, shots}, 1, true);
+            },
+            py::arg("shots"));
     m.def(
         "sample",
-        [](const TrajectoryPlan& plan, const py::array& angles, const std::optional<py::array>& initial,
-           const std::optional<py::array>& initial_weights, const Ids& ids, std::uint64_t seed, int shots, int threads,
-           bool averages) {
-            const auto run = is_float32(angles) ? sample<float> : sample<double>;
-            return run(plan, angles, initial, initial_weights, ids, seed, shots, threads, averages);
+        [](const TrajectoryPlan& plan, const TensorView& angles, const std::optional<TensorView>& initial,
+           const std::optional<TensorView>& initial_weights, const std::optional<TensorView>& sequence_ids,
+           std::uint64_t seed, int shots, int threads, bool averages) {
+            const auto run = angles.is_float32("angles") ? sample<float> : sample<double>;
+            return run(plan, angles, initial, initial_weights, sequence_ids, seed, shots, threads, averages);
         },
         py::arg("plan"), py::arg("angles"), py::arg("initial").none(true), py::arg("initial_weights").none(true),
-        py::arg("sequence_ids"), py::arg("seed"), py::arg("shots"), py::arg("threads"), py::arg("averages"));
+        py::arg("sequence_ids").none(true), py::arg("seed"), py::arg("shots"), py::arg("threads"), py::arg("averages"));
     m.def(
         "sample_steps",
-        [](const py::array& probabilities, const Ids& ids, std::uint64_t seed, int shots, int threads, bool averages) {
-            const auto run = is_float32(probabilities) ? steps<float> : steps<double>;
-            return run(probabilities, ids, seed, shots, threads, averages);
+        [](const TensorView& probabilities, const std::optional<TensorView>& sequence_ids, std::uint64_t seed,
+           int shots, int threads, bool averages) {
+            const auto run = probabilities.is_float32("probabilities") ? steps<float> : steps<double>;
+            return run(probabilities, sequence_ids, seed, shots, threads, averages);
         },
-        py::arg("probabilities"), py::arg("sequence_ids"), py::arg("seed"), py::arg("shots"), py::arg("threads"),
-        py::arg("averages"));
+        py::arg("probabilities"), py::arg("sequence_ids").none(true), py::arg("seed"), py::arg("shots"),
+        py::arg("threads"), py::arg("averages"));
     m.def(
         "philox",
         [](std::uint64_t key, const std::array<std::uint32_t, 4>& counter) {

@@ -1,12 +1,8 @@
 """The compiled engines. Shapes and meanings: csrc/bindings."""
 
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-Reals = NDArray[np.floating[Any]]
-Ids = NDArray[np.uint32]
+from torch import Tensor
 
 class OpInfo:
     @property
@@ -82,16 +78,18 @@ class Plan:
     def n_angles(self) -> int: ...
     @property
     def operations(self) -> float: ...
+    def check_room(self) -> None:
+        """Raises ValueError where there is no room for a sequence on one thread."""
 
-def forward(plan: Plan, angles: Reals, memory: Reals | None, threads: int) -> tuple[Reals, Reals]: ...
+def forward(plan: Plan, angles: Tensor, memory: Tensor | None, threads: int) -> tuple[Tensor, Tensor]: ...
 def backward(
     plan: Plan,
-    angles: Reals,
-    memory: Reals | None,
-    grad_probs: Reals,
-    grad_memory: Reals | None,
+    angles: Tensor,
+    memory: Tensor | None,
+    grad_probs: Tensor,
+    grad_memory: Tensor | None,
     threads: int,
-) -> tuple[Reals, Reals]: ...
+) -> tuple[Tensor, Tensor]: ...
 
 class TrajectoryPlan:
     def __init__(self, circuit: Circuit) -> None: ...
@@ -100,34 +98,36 @@ class TrajectoryPlan:
     @property
     def active(self) -> list[int]: ...
     def workspace_bytes(self, bytes_per_number: int) -> float: ...
+    def check_room(self, shots: int) -> None:
+        """Raises ValueError where there is no room for a sequence on one thread."""
 
 @overload
 def sample(
     plan: TrajectoryPlan,
-    angles: Reals,
-    initial: Reals | None,
-    initial_weights: Reals | None,
-    sequence_ids: Ids,
+    angles: Tensor,
+    initial: Tensor | None,
+    initial_weights: Tensor | None,
+    sequence_ids: Tensor | None,
     seed: int,
     shots: int,
     threads: int,
     averages: Literal[True],
-) -> tuple[Reals, Reals]: ...
+) -> tuple[Tensor, Tensor]: ...
 @overload
 def sample(
     plan: TrajectoryPlan,
-    angles: Reals,
-    initial: Reals | None,
-    initial_weights: Reals | None,
-    sequence_ids: Ids,
+    angles: Tensor,
+    initial: Tensor | None,
+    initial_weights: Tensor | None,
+    sequence_ids: Tensor | None,
     seed: int,
     shots: int,
     threads: int,
     averages: Literal[False],
-) -> NDArray[np.int32]: ...
+) -> Tensor: ...
 def sample_steps(
-    probabilities: Reals, sequence_ids: Ids, seed: int, shots: int, threads: int, averages: bool
-) -> NDArray[Any]: ...
+    probabilities: Tensor, sequence_ids: Tensor | None, seed: int, shots: int, threads: int, averages: bool
+) -> Tensor: ...
 def philox(key: int, counter: list[int]) -> list[int]: ...
 
 class CudaPauliPlan:

@@ -147,7 +147,7 @@ def check_tensors(circuit: Circuit, angles: Tensor, memory: Tensor | None) -> No
     if not isinstance(angles, Tensor) or angles.dtype not in _COMPLEX:
         hint = " (inside torch.autocast, convert them with .float())" if isinstance(angles, Tensor) else ""
         raise TypeError(f"angles must be a float32 or float64 tensor{hint}, got {_kind(angles)}")
-    if angles.device.type not in operators.NATIVE.devices:
+    if not angles.is_cpu and angles.device.type not in operators.NATIVE.devices:
         raise ValueError(f"angles must be on the CPU or on a CUDA GPU, got {angles.device}; use angles.cpu()")
     if angles.dim() not in (2, 3):
         raise ValueError(f"angles must have the shape (B, T, A) or (T, A), got {tuple(angles.shape)}")

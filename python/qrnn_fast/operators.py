@@ -60,7 +60,7 @@ def run(
         return probs, _complex(final)
     if needs_gradient:
         outputs: tuple[Tensor, Tensor | None] = _Direct.apply(  # type: ignore[no-untyped-call]
-            angles, memory, seed, sequence_ids, problem
+            angles, memory, (seed, sequence_ids, problem)
         )
         return outputs
     return _outputs(_problem(problem), angles, memory, seed, sequence_ids)
@@ -96,10 +96,10 @@ def is_transformed() -> bool:
 
 
 def _is_traced(*tensors: Tensor | None) -> bool:
-    """Whether torch must see the registered op: under torch.compile, torch.vmap, fake tensors and the like."""
+    """Whether torch must see the registered op: under torch.compile, torch.vmap, torch.jit.trace, fake tensors."""
     if torch.compiler.is_compiling() or is_transformed():
         return True
-    if torch._C._len_torch_dispatch_stack() > 0:
+    if torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None:
         return True
     legacy_batched = torch._C._functorch.is_legacy_batchedtensor  # what is_grads_batched=True hands to a backward pass
     return any(t is not None and (type(t) not in _PLAIN or legacy_batched(t)) for t in tensors)
@@ -198,48 +198,44 @@ def _run_ahead(p: _Problem, angles: Tensor, seed: Tensor | None, sequence_ids: T
     return run_ahead(p.evaluation, 0 if seed is None else int(seed), [forward, backward])
 
 
-def _prepare_backward(ctx: Any, angles: Tensor, grad_probs: Tensor | None) -> tuple[_Problem, Tensor]:
-    """The problem, and zero in place of no gradient; refuses what the estimator cannot give."""
-    p = _problem(ctx.problem)
-    if ctx.needs_input_grad[1] and not isinstance(p.estimator, Adjoint):
+def _gradient_of(p: _Problem, grad_probs: Tensor | None, angles: Tensor, needs_memory: bool) -> Tensor:
+    """The gradient by the probabilities, zero for None; refuses what the estimator cannot give."""
+    if needs_memory and not isinstance(p.estimator, Adjoint):
         raise ValueError(f"{p.estimator.method!r} gives no gradient by the initial memory; use gradient='adjoint'")
-    return p, angles.new_zeros(*angles.shape[:2], p.n_outcomes) if grad_probs is None else grad_probs
+    return angles.new_zeros(*angles.shape[:2], p.n_outcomes) if grad_probs is None else grad_probs
 
 
 class _Direct(torch.autograd.Function):
-    """Eager mode: memories as they are, complex or None."""
+    """Eager mode: memories as they are, complex or None; arguments that take no gradient in one tuple."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor | None]:
-        angles, memory, seed, sequence_ids, ctx.problem = inputs
+        angles, memory, (seed, sequence_ids, ctx.text) = inputs
         ctx.save_for_backward(angles, memory, seed, sequence_ids)
         ctx.set_materialize_grads(False)  # a None for the final memory saves work
-        p = _problem(ctx.problem)
-        ctx.ahead = None
+        p = ctx.problem = _problem(ctx.text)
         if p.runs_ahead and memory is None:
-            forward, ctx.ahead = _run_ahead(p, angles, seed, sequence_ids)
-            p = p._replace(evaluation=forward)
+            forward, backward = _run_ahead(p, angles, seed, sequence_ids)
+            p, ctx.problem = p._replace(evaluation=forward), p._replace(evaluation=backward)
         return _outputs(p, angles, memory, seed, sequence_ids)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         angles, memory, seed, sequence_ids = ctx.saved_tensors
-        grad_memory = grads[1]
-        p, grad_probs = _prepare_backward(ctx, angles, grads[0])
-        if ctx.ahead is not None:
-            p = p._replace(evaluation=ctx.ahead)
+        p: _Problem = ctx.problem
+        needs_angles, needs_memory, _ = ctx.needs_input_grad
+        grad_probs, grad_memory = _gradient_of(p, grads[0], angles, needs_memory), grads[1]
         grad_initial: Tensor | None
         # With create_graph=True the registered op is needed, too: it refuses to be differentiated.
         if torch.is_grad_enabled() or _is_traced(angles, memory, grad_probs, grad_memory):
             pairs = [None if m is None else torch.view_as_real(m.resolve_conj()) for m in (memory, grad_memory)]
             grad_angles, initial_pairs = _EVOLVE_BACKWARD(
-                angles, pairs[0], seed, sequence_ids, grad_probs, pairs[1], ctx.problem
+                angles, pairs[0], seed, sequence_ids, grad_probs, pairs[1], ctx.text
             )
             grad_initial = _complex(initial_pairs)
         else:
             grad_angles, grad_initial = _gradients(p, angles, memory, seed, sequence_ids, grad_probs, grad_memory)
-        needs_angles, needs_memory, *_ = ctx.needs_input_grad
-        return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None, None, None
+        return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None
 
 
 # ---- The registered ops.
@@ -294,18 +290,16 @@ def _backward_fake(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    angles, memory, seed, sequence_ids, ctx.problem = inputs
+    angles, memory, seed, sequence_ids, ctx.text = inputs
     ctx.save_for_backward(angles, memory, seed, sequence_ids)
     ctx.set_materialize_grads(False)  # a None for the final memory saves work
 
 
 def _autograd(ctx: Any, grad_probs: Tensor | None, grad_memory: Tensor | None) -> tuple[Tensor | None, ...]:
     angles, memory, seed, sequence_ids = ctx.saved_tensors
-    _, grad_probs = _prepare_backward(ctx, angles, grad_probs)
-    grad_angles, grad_initial = _EVOLVE_BACKWARD(
-        angles, memory, seed, sequence_ids, grad_probs, grad_memory, ctx.problem
-    )
     needs_angles, needs_memory, *_ = ctx.needs_input_grad
+    grad_probs = _gradient_of(_problem(ctx.text), grad_probs, angles, needs_memory)
+    grad_angles, grad_initial = _EVOLVE_BACKWARD(angles, memory, seed, sequence_ids, grad_probs, grad_memory, ctx.text)
     return grad_angles if needs_angles else None, grad_initial if needs_memory else None, None, None, None
 
 

@@ -26,6 +26,8 @@ def confusions(circuit: Circuit) -> list[Confusion]:
 
 def confuse(probs: Tensor, errors: list[Confusion], transposed: bool = False) -> Tensor:
     """Probabilities (B, T, 2^r) of what is told, for those of what is true; or the transpose of that map."""
+    if not errors:
+        return probs
     n_bits = probs.shape[-1].bit_length() - 1
     for bits, confusion in errors:
         matrix = (confusion.T if transposed else confusion).to(probs)

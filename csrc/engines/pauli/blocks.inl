@@ -24,10 +24,12 @@ struct BlockKernels {
     static void dense(const Block& b, const int32_t* columns, const Number* registers, Number* state, Number* tape) {
         block_forward<R, C, taped, output>(b, columns, Access{registers, nullptr}, state, tape);
     }
-    template <int R, int C, Output output>
+    // Backwards, rows that were added to are read as any others are.
+    template <int R, int C, bool in_place>
     static void dense_adjoint(const Block& b, const int32_t* columns, int first_variable, const Number* registers,
                               Number* grad, Number* adjoint, const Number* tape) {
-        block_adjoint<R, C, output>(b, columns, first_variable, Access{registers, grad}, adjoint, tape);
+        block_adjoint<R, C, in_place ? Output::in_place : Output::elsewhere>(b, columns, first_variable,
+                                                                             Access{registers, grad}, adjoint, tape);
     }
 
     template <BlockForm form, Output output, bool taped>
@@ -84,7 +86,8 @@ struct BlockKernels {
 #define QRNN_FOR_TURNS(ENTRY, output) \
     ENTRY(turn, output) ENTRY(twin_turn, output) ENTRY(crossed_twin_turn, output)
 #define DENSE(R, C, output) \
-    {dense<R, C, false, Output::output>, dense<R, C, true, Output::output>, dense_adjoint<R, C, Output::output>},
+    {dense<R, C, false, Output::output>, dense<R, C, true, Output::output>, \
+     dense_adjoint<R, C, Output::output == Output::in_place>},
 #define TURN(form, output) turn_entry<BlockForm::form, Output::output>,
     // By BlockKernelNumber.
     static constexpr Kernel table[n_block_kernels] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 from torch import Tensor
 
@@ -48,3 +48,14 @@ class Backend(Protocol):
             Probabilities or frequencies (B, T, 2^r) in the dtype of the angles, and the memory after the last step,
             None where the backend cannot tell it.
         """
+
+
+@overload
+def plain(tensor: Tensor) -> Tensor: ...
+@overload
+def plain(tensor: None) -> None: ...
+
+
+def plain(tensor: Tensor | None) -> Tensor | None:
+    """A tensor as engines read it, by its address: no gaps, and no marks by which PyTorch conjugates and negates."""
+    return None if tensor is None else tensor.resolve_conj().resolve_neg().contiguous()

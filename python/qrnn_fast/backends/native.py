@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from qrnn_fast import _core
 from qrnn_fast.backends import gpu
+from qrnn_fast.backends.base import plain
 from qrnn_fast.circuit import Circuit
 from qrnn_fast.cuda.trajectory import marginal_frequencies, marginal_outcomes
 from qrnn_fast.memory import check_memory, eigenstates
 from qrnn_fast.readout import Confusion, confuse, confusions
-
-_COMPLEX = {"f": np.complex64, "d": np.complex128}
 
 ENGINES = ("auto", "pauli", "factor")
 SAMPLINGS = ("trajectories", "marginal")
@@ -105,31 +103,25 @@ class Native:
             there = gpu.ids_on(angles.device, sequence_ids, len(angles))
             return marginal_frequencies(device, exact, there, seed=seed, shots=shots), last
         if shots is not None and self.sampling == "trajectories":
-            ids, plan = _ids(sequence_ids, len(angles)), _compile_sampling(circuit.to_string())
-            states, weights = _initial(memory)
-            frequencies, final = _core.sample(
-                plan, _array(angles), states, weights, ids, seed, shots, self._n_threads(), averages=True
+            return _core.sample(
+                *_sampling(circuit, angles, memory, sequence_ids), seed, shots, self._n_threads(), averages=True
             )
-            return torch.from_numpy(frequencies), _memory(final)
-        compiled = _compile(circuit.to_string(), self.engine)
-        probs, final = _core.forward(compiled.plan, _array(angles), _pairs(memory), self._n_threads())
-        told = confuse(torch.from_numpy(probs), compiled.confusions)
+        text = circuit.to_string()
+        probs, final = _core.forward(_plan(text, self.engine), plain(angles), plain(memory), self._n_threads())
+        told = confuse(probs, _confusions(text))
         if shots is not None:
-            ids = _ids(sequence_ids, len(angles))
-            told = torch.from_numpy(
-                _core.sample_steps(_array(told), ids, seed, shots, self._n_threads(), averages=True)
-            )
-        return told, _memory(final)
+            drawn_by = plain(sequence_ids), seed, shots, self._n_threads()
+            told = _core.sample_steps(plain(told), *drawn_by, averages=True)
+        return told, final
 
     def refusal(self, circuit: Circuit, shots: int | None) -> str:
         """Why there is no room for a sequence of this circuit on one thread; empty where there is."""
-        text, no_steps = circuit.to_string(), np.zeros((1, 0, circuit.n_angles))
+        # Without tensors: this is also asked under transforms of torch.func, where a new one would be wrapped.
         try:
             if shots is not None and self.sampling == "trajectories":
-                ids = np.zeros(1, np.uint32)
-                _core.sample(_compile_sampling(text), no_steps, None, None, ids, 0, shots, 1, averages=True)
+                _sampling_plan(circuit.to_string()).check_room(shots)
             else:
-                _core.forward(_compile(text, self.engine).plan, no_steps, None, 1)
+                _plan(circuit.to_string(), self.engine).check_room()
         except ValueError as error:
             return str(error)
         return ""
@@ -157,14 +149,13 @@ class Native:
             probs, _ = gpu.run(device, self.engine, circuit, angles, memory)
             ids = gpu.ids_on(angles.device, sequence_ids, len(angles))
             return marginal_outcomes(device, probs, ids, seed=seed, shots=shots)
-        ids = _ids(sequence_ids, len(angles))
         if self.sampling == "trajectories":
-            plan, (states, weights) = _compile_sampling(circuit.to_string()), _initial(memory)
-            return torch.from_numpy(
-                _core.sample(plan, _array(angles), states, weights, ids, seed, shots, self._n_threads(), averages=False)
+            return _core.sample(
+                *_sampling(circuit, angles, memory, sequence_ids), seed, shots, self._n_threads(), averages=False
             )
         probs, _ = self.run(circuit, angles, memory)
-        return torch.from_numpy(_core.sample_steps(_array(probs), ids, seed, shots, self._n_threads(), averages=False))
+        drawn_by = plain(sequence_ids), seed, shots, self._n_threads()
+        return _core.sample_steps(plain(probs), *drawn_by, averages=False)
 
     def vjp(
         self,
@@ -188,60 +179,42 @@ class Native:
         """
         if (device := gpu.device_of(angles)) is not None:
             return gpu.vjp(device, self.engine, circuit, angles, memory, grad_probs, grad_memory)
-        compiled = _compile(circuit.to_string(), self.engine)
+        text = circuit.to_string()
         grad_angles, grad_initial = _core.backward(
-            compiled.plan,
-            _array(angles),
-            _pairs(memory),
-            _array(confuse(grad_probs, compiled.confusions, transposed=True)),
-            _pairs(grad_memory),
+            _plan(text, self.engine),
+            plain(angles),
+            plain(memory),
+            plain(confuse(grad_probs, _confusions(text), transposed=True)),
+            plain(grad_memory),
             self._n_threads(),
         )
-        return torch.from_numpy(grad_angles), None if memory is None else _memory(grad_initial)
+        return grad_angles, None if memory is None else grad_initial
 
     def _n_threads(self) -> int:
         return torch.get_num_threads() if self.threads is None else self.threads
 
 
-class _Compiled(NamedTuple):
-    plan: _core.Plan
-    confusions: list[Confusion]
+@lru_cache(maxsize=128)
+def _plan(text: str, engine: str) -> _core.Plan:
+    return _core.Plan(Circuit.from_string(text)._core, engine)
 
 
 @lru_cache(maxsize=128)
-def _compile(text: str, engine: str) -> _Compiled:
-    circuit = Circuit.from_string(text)
-    return _Compiled(_core.Plan(circuit._core, engine), confusions(circuit))
+def _confusions(text: str) -> list[Confusion]:
+    return confusions(Circuit.from_string(text))
 
 
 @lru_cache(maxsize=128)
-def _compile_sampling(text: str) -> _core.TrajectoryPlan:
+def _sampling_plan(text: str) -> _core.TrajectoryPlan:
     return _core.TrajectoryPlan(Circuit.from_string(text)._core)
 
 
-def _initial(memory: Tensor | None) -> tuple[Any, Any]:
-    """Eigenstates as (real, imaginary) pairs and cumulative weights; None and None for |0...0>."""
-    if memory is None:
-        return None, None
-    check_memory(memory)
-    states, weights = eigenstates(memory)
-    return _pairs(states), _array(weights)
-
-
-def _ids(sequence_ids: Tensor | None, n: int) -> Any:
-    return np.arange(n, dtype=np.uint32) if sequence_ids is None else sequence_ids.numpy().astype(np.uint32)
-
-
-# These are called for every short sequence: they make as few calls of torch as will do.
-def _array(tensor: Tensor) -> Any:
-    if torch.is_grad_enabled() and tensor.requires_grad:
-        tensor = tensor.detach()
-    return tensor.contiguous().numpy()
-
-
-def _pairs(memory: Tensor | None) -> Any:
-    return None if memory is None else _array(torch.view_as_real(memory.resolve_conj()))
-
-
-def _memory(pairs: Any) -> Tensor:
-    return torch.from_numpy(pairs.view(_COMPLEX[pairs.dtype.char])[..., 0])
+def _sampling(
+    circuit: Circuit, angles: Tensor, memory: Tensor | None, sequence_ids: Tensor | None
+) -> tuple[_core.TrajectoryPlan, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """What `_core.sample` takes first: plan, angles, initial states with their cumulative weights, ids."""
+    states = weights = None
+    if memory is not None:
+        check_memory(memory)
+        states, weights = map(plain, eigenstates(memory))
+    return _sampling_plan(circuit.to_string()), plain(angles), states, weights, plain(sequence_ids)

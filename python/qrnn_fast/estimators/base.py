@@ -74,13 +74,14 @@ class Evaluation(NamedTuple):
         if sequence_ids is not None:
             check_id_range(sequence_ids)
             drawn = sequence_ids if self.is_sampled else None
-        if angles.device.type not in getattr(self.backend, "devices", ("cpu",)):
+        place = "cpu" if angles.is_cpu else angles.device.type
+        if place not in getattr(self.backend, "devices", ("cpu",)):
             raise ValueError(
                 f"backend {self.backend.name!r} does not compute on {angles.device}, where the angles are; use "
                 "angles.cpu() (model.cpu() for a layer), or the native backend"
             )
         probs, final = self.backend.run(self.circuit, angles, memory, shots=self.shots, seed=seed, sequence_ids=drawn)
-        if probs.shape[:2] != angles.shape[:2] or probs.dtype != angles.dtype:
+        if probs.shape[:-1] != angles.shape[:-1] or probs.dtype != angles.dtype:
             raise RuntimeError(
                 f"backend {self.backend.name!r} returned probabilities of shape {tuple(probs.shape)} and {probs.dtype} "
                 f"for angles of shape {tuple(angles.shape)} and {angles.dtype}"
