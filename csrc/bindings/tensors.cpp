@@ -4,6 +4,7 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include <algorithm>
@@ -71,7 +72,8 @@ Block* new_block(double bytes) {
 #ifdef MADV_HUGEPAGE
     // Large results are written once, front to back: fewer pages, fewer faults. As NumPy does from 4 MiB on.
     if (rounded >= std::size_t{1} << 22) {
-        const auto page = std::size_t{4096}, begin = reinterpret_cast<std::size_t>(memory);
+        const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+        const auto begin = reinterpret_cast<std::size_t>(memory);
         const std::size_t first = (begin + page - 1) / page * page,
                           last = (begin + sizeof(Block) + rounded) / page * page;
         madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
