@@ -134,3 +134,30 @@ probs, _ = qf.evolve(circuit, angles[:, :10])
 assert torch.equal(probs, expected)
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=120)
+
+
+def test_memory_taken_from_the_angles_meanwhile() -> None:
+    """Handlers of signals run between slices, other threads at any time; an engine goes on with what it was given."""
+    script = """
+import signal, torch
+import qrnn_fast as qf
+from qrnn_fast import _core
+circuit, backend = qf.cells.crx_chain(6), qf.backends.Native(threads=1)
+angles = torch.rand(256, 2000, circuit.n_angles)
+expected, _ = qf.evolve(circuit, angles, backend=backend)
+events, run = [], _core.forward
+def swap(*_):
+    angles.data = torch.zeros_like(angles)
+    events.append("swap")
+def forward(*arguments):
+    result = run(*arguments)
+    events.append("answer")
+    return result
+_core.forward = forward
+signal.signal(signal.SIGALRM, swap)
+signal.setitimer(signal.ITIMER_REAL, 0.005)
+found, _ = qf.evolve(circuit, angles, backend=backend)
+assert events == ["swap", "answer"]
+assert torch.equal(found, expected)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
