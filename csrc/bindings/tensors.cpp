@@ -126,7 +126,7 @@ const void* TensorView::checked(const char* name, const Shape& wanted, dlpack::D
 }
 
 NewTensor::NewTensor(const Shape& shape, dlpack::DataType type, const char* what) {
-    double bytes = type.bits / 8;
+    double bytes = type.bits / 8.0;
     for (std::int64_t n : shape) bytes *= static_cast<double>(n);
     check_memory(bytes, what, "ask for fewer sequences, steps or shots, or carry and measure fewer qubits");
     Block* block = new_block(bytes);
