@@ -141,8 +141,8 @@ class Fuzz:
             1.0,
             "angles",
             array,
-            tensor.tolist(),
-            tensor.to(self.pick([torch.complex32, torch.int32, torch.bfloat16, torch.bool])),
+            tensor.tolist() if tensor.numel() else [],
+            tensor.to(self.pick([torch.int32, torch.bfloat16, torch.bool])),
             tensor.to("meta"),
             tensor.to_sparse() if tensor.dim() else None,
             torch._efficientzerotensor(shape, dtype=tensor.dtype),  # has a shape, and no numbers
