@@ -36,7 +36,7 @@ def run(device: Device, engine: str, circuit: Circuit, angles: Tensor, memory: T
     """
     _check("angles", angles, (None, None, circuit.n_angles))
     probs, final = _exact_engine(circuit.to_string(), engine, device).run(
-        plain(angles.detach()), _pairs(circuit, angles, "memory", memory)
+        _plain(angles), _pairs(circuit, angles, "memory", memory)
     )
     return confuse(probs, _confusions(circuit.to_string(), probs.device)), torch.view_as_complex(final)
 
@@ -91,9 +91,9 @@ def vjp(
     """Vector-Jacobian product of `run`; as `Native.vjp`."""
     _check("grad_probs", grad_probs, (*angles.shape[:2], 2 ** len(circuit.readout)))
     grad_angles, grad_initial = _exact_engine(circuit.to_string(), engine, device).vjp(
-        plain(angles.detach()),
+        _plain(angles),
         _pairs(circuit, angles, "memory", memory),
-        plain(confuse(grad_probs, _confusions(circuit.to_string(), grad_probs.device), transposed=True)),
+        _plain(confuse(grad_probs, _confusions(circuit.to_string(), grad_probs.device), transposed=True)),
         _pairs(circuit, angles, "grad_memory", grad_memory),
     )
     return grad_angles, torch.view_as_complex(grad_initial)
@@ -107,9 +107,9 @@ def _trajectories(
     if memory is not None:
         _pairs(circuit, angles, "memory", memory)
         states, weights = eigenstates(memory)
-        initial = plain(torch.view_as_real(states.resolve_conj()))
+        initial = _plain(torch.view_as_real(states.resolve_conj()))
     ids = ids_on(angles.device, sequence_ids, len(angles))
-    return _trajectory_engine(circuit.to_string(), device), (plain(angles), initial, weights, ids)
+    return _trajectory_engine(circuit.to_string(), device), (_plain(angles), initial, weights, ids)
 
 
 @lru_cache(maxsize=128)
@@ -130,12 +130,17 @@ def _confusions(text: str, device: torch.device) -> list[Confusion]:
     return [(bits, matrix.to(device)) for bits, matrix in confusions(Circuit.from_string(text))]
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """A tensor as kernels read it, which stays as it is whatever the caller does to theirs."""
+    return plain(tensor.detach())
+
+
 def _pairs(circuit: Circuit, angles: Tensor, name: str, memory: Tensor | None) -> Tensor | None:
     if memory is None:
         return None
     dim = 2 ** len(circuit.memory)
     _check(name, memory, (len(angles), dim, dim))
-    return plain(torch.view_as_real(memory.resolve_conj()))
+    return _plain(torch.view_as_real(memory.resolve_conj()))
 
 
 def _check(name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
